@@ -1,0 +1,89 @@
+"""What surrounds every request: an id, one log line, and the last net for a
+crash. Pure ASGI, so that it costs no task and no queue."""
+
+import re
+from collections.abc import Awaitable, Callable
+from time import perf_counter
+from uuid import uuid4
+
+from fastapi import Request, Response
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from src.dependencies.logger import logger, request_id
+
+PROBES = {"/health", "/live"}
+REQUEST_ID = "x-request-id"
+# What may stand in a log line and in a header of ours.
+VALID_ID = re.compile(r"[A-Za-z0-9._:/-]{1,128}")
+
+
+class RequestMiddleware:
+    """Wraps the application; `on_crash` makes the answer to a crash."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        on_crash: Callable[[Request, Exception], Awaitable[Response]],
+    ) -> None:
+        self.app = app
+        self.on_crash = on_crash
+
+    async def __call__(
+        self, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Serves one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        id = id_of(Headers(scope=scope))
+        token = request_id.set(id)
+        started = perf_counter()
+        status = 0
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)[REQUEST_ID] = id
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_with_id)
+        except Exception as error:
+            logger.exception({"message": f"{type(error).__name__} not handled"})
+            if status:
+                raise
+            answer = await self.on_crash(Request(scope), error)
+            await answer(scope, receive, send_with_id)
+        finally:
+            if not is_probe(scope):
+                log_request(scope, status, perf_counter() - started)
+            request_id.reset(token)
+
+
+def is_probe(scope: Scope) -> bool:
+    """Whether Cloud Run asks how we are: neither logged nor traced."""
+    return scope.get("path") in PROBES
+
+
+def id_of(headers: Headers) -> str:
+    """The caller's id for the request where it is a harmless one, or ours."""
+    given = headers.get(REQUEST_ID, "")
+    return given if VALID_ID.fullmatch(given) else uuid4().hex
+
+
+def log_request(scope: Scope, status: int, seconds: float) -> None:
+    """The request's one line. The query may hold secrets and is left out."""
+    logger.info(
+        {
+            "message": f"{scope['method']} {scope['path']} {status}",
+            "route": getattr(scope.get("route"), "path", None),
+            "httpRequest": {
+                "requestMethod": scope["method"],
+                "requestUrl": scope["path"],
+                "status": status,
+                "latency": f"{seconds:.6f}s",
+            },
+        }
+    )

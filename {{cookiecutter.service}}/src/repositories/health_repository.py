@@ -1,0 +1,22 @@
+"""Asks the database whether it answers."""
+
+from sqlalchemy.exc import SQLAlchemyError
+from sqlmodel import select
+
+from src.dependencies.database import Database
+from src.exceptions import DatabaseUnavailableError
+
+
+class HealthRepository:
+    """The database's health."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    async def check(self) -> None:
+        """Returns when the database answers, or raises
+        DatabaseUnavailableError."""
+        try:
+            await self.database.exec(select(1))
+        except (OSError, SQLAlchemyError) as error:
+            raise DatabaseUnavailableError from error

@@ -1,0 +1,3 @@
+"""The commands of this service: `uv run invoke --list`."""
+
+from infra.tasks import namespace as namespace

@@ -1,0 +1,1 @@
+"""The service's tests: over HTTP, on a real PostgreSQL."""

@@ -1,0 +1,112 @@
+"""The migrations: one line of them, equal to the models, one at a time."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+
+import pytest
+from alembic import command
+from alembic.config import Config as AlembicConfig
+from alembic.script import ScriptDirectory
+from sqlmodel import SQLModel
+
+import src.models
+from src.dependencies.config import Settings, get_config
+from tests.conftest import ROOT, temporary_database
+
+
+@pytest.fixture
+async def empty(settings: Settings) -> AsyncIterator[str]:
+    """The name of a database in which nothing has run."""
+    name = f"{settings.database.name}_empty"
+    async with temporary_database(name):
+        yield name
+
+
+async def run(database: str, *arguments: str) -> tuple[int, str]:
+    """Alembic's command line, run in `db/` as the README says."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "alembic", *arguments),
+        cwd=ROOT / "db",
+        env=os.environ | {"DATABASE__NAME": database},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    output, _ = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, output.decode()
+
+
+def test_there_is_one_head(alembic: AlembicConfig) -> None:
+    assert len(ScriptDirectory.from_config(alembic).get_heads()) == 1
+
+
+def test_every_model_is_exported() -> None:
+    tables = {
+        model.__tablename__
+        for model in vars(src.models).values()
+        if isinstance(model, type)
+        and issubclass(model, SQLModel)
+        and hasattr(model, "__table__")
+    }
+    assert tables == set(SQLModel.metadata.tables)
+    files = {path.stem for path in (ROOT / "src/models").glob("*_model.py")}
+    imported = {name for name in sys.modules if name.startswith("src.models.")}
+    assert {f"src.models.{name}" for name in files} <= imported
+
+
+async def test_models_and_migrations_agree(
+    settings: Settings, alembic: AlembicConfig
+) -> None:
+    await asyncio.to_thread(command.check, alembic)
+
+
+async def test_down_and_up_again(
+    empty: str, alembic: AlembicConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE__NAME", empty)
+    get_config.cache_clear()
+    try:
+        await asyncio.to_thread(command.upgrade, alembic, "head")
+        await asyncio.to_thread(command.downgrade, alembic, "base")
+        await asyncio.to_thread(command.upgrade, alembic, "head")
+    finally:
+        get_config.cache_clear()
+
+
+async def test_upgrades_at_once_wait_for_each_other(empty: str) -> None:
+    results = await asyncio.gather(
+        *(run(empty, "upgrade", "head") for _ in range(2))
+    )
+    assert [status for status, _ in results] == [0, 0], results
+
+
+async def test_the_sql_is_printed_without_a_database() -> None:
+    status, output = await run("there-is-none", "upgrade", "head", "--sql")
+    assert status == 0, output
+    assert "CREATE TABLE alembic_version" in output
+    assert "touch_updated_at" in output
+
+
+async def test_a_missing_database_is_said_in_a_line(
+    monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int
+) -> None:
+    monkeypatch.setenv("DATABASE__HOST", "127.0.0.1")
+    monkeypatch.setenv("DATABASE__PORT", str(unused_tcp_port))
+    status, output = await run("x", "current")
+    assert status == 1
+    (line,) = output.splitlines()
+    assert f"no database answers at 127.0.0.1:{unused_tcp_port}" in line
+    assert "uv run invoke dev" in line
+
+
+async def test_a_wrong_setting_is_said_in_a_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DATABASE__PORT", "x")
+    status, output = await run("x", "current")
+    assert status == 2
+    assert output.startswith("config: database.port = 'x'")
