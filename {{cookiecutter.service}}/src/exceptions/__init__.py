@@ -7,7 +7,8 @@
 """The domain's errors, for any layer."""
 
 {% for module, names in modules | dictsort -%}
-from src.exceptions.{{ module }} import {% if names | length > 1 %}(
+{% set line = "from src.exceptions." ~ module ~ " import " ~ names[0] -%}
+from src.exceptions.{{ module }} import {% if names | length > 1 or line | length > 80 %}(
 {%- for name in names | sort(case_sensitive=true) %}
     {{ name }},
 {%- endfor %}

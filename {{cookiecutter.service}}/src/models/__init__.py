@@ -7,7 +7,8 @@
 """The entities. Alembic sees the tables that are exported here."""
 
 {% for module, names in modules | dictsort -%}
-from src.models.{{ module }} import {% if names | length > 1 %}(
+{% set line = "from src.models." ~ module ~ " import " ~ names[0] -%}
+from src.models.{{ module }} import {% if names | length > 1 or line | length > 80 %}(
 {%- for name in names | sort(case_sensitive=true) %}
     {{ name }},
 {%- endfor %}

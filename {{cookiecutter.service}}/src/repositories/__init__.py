@@ -7,7 +7,8 @@
 """The repositories: all that talks to the database."""
 
 {% for module, names in modules | dictsort -%}
-from src.repositories.{{ module }} import {% if names | length > 1 %}(
+{% set line = "from src.repositories." ~ module ~ " import " ~ names[0] -%}
+from src.repositories.{{ module }} import {% if names | length > 1 or line | length > 80 %}(
 {%- for name in names | sort(case_sensitive=true) %}
     {{ name }},
 {%- endfor %}

@@ -7,7 +7,8 @@
 """The services: the rules, between the routers and the repositories."""
 
 {% for module, names in modules | dictsort -%}
-from src.services.{{ module }} import {% if names | length > 1 %}(
+{% set line = "from src.services." ~ module ~ " import " ~ names[0] -%}
+from src.services.{{ module }} import {% if names | length > 1 or line | length > 80 %}(
 {%- for name in names | sort(case_sensitive=true) %}
     {{ name }},
 {%- endfor %}

@@ -1,0 +1,1 @@
+"""The local cloud. It imports nothing of the rest of infra."""

@@ -1,0 +1,48 @@
+"""What the tasks share: their options in words, and how a failure ends a command."""
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from types import FrameType
+
+from invoke.exceptions import Exit
+
+from infra.emulator.postgres import PostgresError
+from infra.project import ProjectError
+
+SERVICE = "The folder of the service. Default: the one you are in."
+USAGE = 2
+FAILED = 1
+INTERRUPTED = 130
+
+
+def friendly[**P, T](task: Callable[P, T]) -> Callable[P, T]:
+    """Ends the command with a line and an exit status instead of a traceback."""
+
+    @wraps(task)
+    def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return task(*args, **kwargs)
+        except ProjectError as error:
+            raise Exit(f"error: {error}", code=USAGE) from error
+        except PostgresError as error:
+            raise Exit(f"error: {error}", code=FAILED) from error
+        except KeyboardInterrupt:
+            raise Exit("interrupted", code=INTERRUPTED) from None
+
+    return run
+
+
+@contextmanager
+def terminated_is_interrupted() -> Iterator[None]:
+    """Makes SIGTERM stop what runs as Ctrl-C does, so that everything is put away."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,31 @@
+"""Fixtures for generated services."""
+
+from collections.abc import Callable
+
+import pytest
+from pytest_cookies.plugin import Cookies  # type: ignore[import-untyped]
+
+from tests.template.bakes import Baked, bake
+
+type Bake = Callable[..., Baked]
+
+
+@pytest.fixture(scope="session")
+def baked(cookies_session: Cookies, tmp_path_factory: pytest.TempPathFactory) -> Bake:
+    """Generates a service with the answers given, once for the same answers."""
+    shared = tmp_path_factory.mktemp("shared")
+    done: dict[frozenset[tuple[str, str]], Baked] = {}
+
+    def once(**answers: str) -> Baked:
+        key = frozenset(answers.items())
+        if key not in done:
+            done[key] = bake(cookies_session, shared, **answers)
+        return done[key]
+
+    return once
+
+
+@pytest.fixture
+def service(baked: Bake) -> Baked:
+    """The service that all defaults give; a test must leave it as it was."""
+    return baked()

@@ -1,0 +1,84 @@
+"""`invoke dev`: database, migrations and server come up together and go together."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from infra.emulator.postgres import Server
+from infra.project import find_uv
+from tests.conftest import Bake
+from tests.end_to_end.processes import free_port, interrupt, listens, running, wait_for
+from tests.template.bakes import Baked
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of a process group")
+
+
+@pytest.fixture
+def fresh(baked: Bake) -> Baked:
+    """A service that no other test uses."""
+    return baked(service="dev-service")
+
+
+def ports() -> dict[str, str]:
+    """Free ones for the server and the database."""
+    return {"PORT": str(free_port()), "DATABASE__PORT": str(free_port())}
+
+
+def test_it_serves_until_interrupted_and_keeps_its_data(fresh: Baked) -> None:
+    chosen = ports()
+    url = f"http://127.0.0.1:{chosen['PORT']}"
+    variables = {**fresh.variables, **chosen}
+    dev = [find_uv(), "run", "invoke", "dev"]
+    with running(dev, fresh.folder, variables) as process:
+        wait_for(f"{url}/health", process)
+        assert httpx.post(f"{url}/items/", json={"name": "kept"}).status_code == 201
+        # By hand, from the folder of the migrations, as the README says.
+        current = fresh.run("--directory", "db", "alembic", "current", **chosen)
+        assert "0002 (head)" in current.stdout
+        status, output = interrupt(process)
+    assert status == 0, output
+    assert "PostgreSQL" in output
+    assert not listens(int(chosen["PORT"]))
+    assert not listens(int(chosen["DATABASE__PORT"]))
+    with running(dev, fresh.folder, variables) as process:
+        wait_for(f"{url}/health", process)
+        items = httpx.get(f"{url}/items/").json()["data"]
+        assert [item["name"] for item in items] == ["kept"]
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+    assert not listens(int(chosen["PORT"]))
+    assert not listens(int(chosen["DATABASE__PORT"]))
+
+
+def test_a_port_of_another_server_is_left_alone(baked: Bake) -> None:
+    service = baked(service="moves-aside")
+    with Server(password="of somebody else", durable=False) as other:
+        (service.folder / ".env").write_text(f"DATABASE__PORT={other.port}\n")
+        url = f"http://127.0.0.1:{(port := free_port())}"
+        variables = {**service.variables, "PORT": str(port)}
+        command = [find_uv(), "run", "invoke", "dev"]
+        with running(command, service.folder, variables) as process:
+            wait_for(f"{url}/health", process)
+            status, output = interrupt(process)
+        assert status == 0, output
+        assert f"Port {other.port} is another server's" in output
+        chosen = (service.folder / ".env").read_text().split("DATABASE__PORT=")[-1].strip()
+        assert f"is {chosen}: see DATABASE__PORT in .env" in output
+        assert other.psql("SELECT count(*) FROM pg_database WHERE datname = 'moves_aside'") == "0"
+
+
+def test_a_wrong_setting_is_said_and_nothing_starts(baked: Bake) -> None:
+    done = baked().run("invoke", "dev", DATABASE__PORT="many")
+    assert done.returncode == 2
+    assert "config: database.port = 'many'" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def test_a_folder_that_is_no_service_is_said(tmp_path: Path, baked: Bake) -> None:
+    done = baked().run("invoke", "dev", "--service", os.fspath(tmp_path))
+    assert done.returncode == 2
+    assert f"{tmp_path} is no project" in done.stdout
