@@ -1,9 +1,12 @@
 """`invoke dev`: database, migrations and server come up together and go together."""
 
 import os
+import shutil
 import signal
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import httpx
 import pytest
@@ -18,9 +21,25 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of a pr
 
 
 @pytest.fixture
-def fresh(baked: Bake) -> Baked:
+def move() -> Iterator[Callable[[Baked], Baked]]:
+    """Puts a copy of a service where an unprivileged PostgreSQL may go: pytest's own folders are
+    closed to it, and the data would be in a lasting place outside of them."""
+    with TemporaryDirectory() as place:
+        folder = Path(place)
+        folder.chmod(0o755)
+
+        def copy(service: Baked) -> Baked:
+            moved = folder / service.folder.name
+            shutil.copytree(service.folder, moved)
+            return Baked(moved, service.variables)
+
+        yield copy
+
+
+@pytest.fixture
+def fresh(baked: Bake, move: Callable[[Baked], Baked]) -> Baked:
     """A service that no other test uses."""
-    return baked(service="dev-service")
+    return move(baked())
 
 
 def ports() -> dict[str, str]:
@@ -54,21 +73,20 @@ def test_it_serves_until_interrupted_and_keeps_its_data(fresh: Baked) -> None:
     assert not listens(int(chosen["DATABASE__PORT"]))
 
 
-def test_a_port_of_another_server_is_left_alone(baked: Bake) -> None:
-    service = baked(service="moves-aside")
+def test_a_port_of_another_server_is_left_alone(fresh: Baked) -> None:
     with Server(password="of somebody else", durable=False) as other:
-        (service.folder / ".env").write_text(f"DATABASE__PORT={other.port}\n")
+        (fresh.folder / ".env").write_text(f"DATABASE__PORT={other.port}\n")
         url = f"http://127.0.0.1:{(port := free_port())}"
-        variables = {**service.variables, "PORT": str(port)}
+        variables = {**fresh.variables, "PORT": str(port)}
         command = [find_uv(), "run", "invoke", "dev"]
-        with running(command, service.folder, variables) as process:
+        with running(command, fresh.folder, variables) as process:
             wait_for(f"{url}/health", process)
             status, output = interrupt(process)
         assert status == 0, output
         assert f"Port {other.port} is another server's" in output
-        chosen = (service.folder / ".env").read_text().split("DATABASE__PORT=")[-1].strip()
+        chosen = (fresh.folder / ".env").read_text().split("DATABASE__PORT=")[-1].strip()
         assert f"is {chosen}: see DATABASE__PORT in .env" in output
-        assert other.psql("SELECT count(*) FROM pg_database WHERE datname = 'moves_aside'") == "0"
+        assert other.psql("SELECT count(*) FROM pg_database WHERE datname = 'orders'") == "0"
 
 
 def test_a_wrong_setting_is_said_and_nothing_starts(baked: Bake) -> None:

@@ -4,12 +4,18 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID, uuid4
 
+from pydantic import Field as Example
 from pydantic import StringConstraints
 from sqlalchemy import DateTime, FetchedValue, func
 from sqlmodel import Field, SQLModel
 
-# PostgreSQL's text holds any character but NUL.
-Text = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]
+# PostgreSQL's text holds any character but NUL. Without an example the docs
+# page would make up one from the pattern.
+Text = Annotated[
+    str,
+    StringConstraints(pattern=r"^[^\x00]*$"),
+    Example(examples=["text"]),
+]
 
 # PostgreSQL's own names depend on its version; ours are in the migrations.
 SQLModel.metadata.naming_convention = {
