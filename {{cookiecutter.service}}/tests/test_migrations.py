@@ -4,7 +4,8 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from typing import Protocol
 
 import pytest
 from alembic import command
@@ -17,12 +18,31 @@ from src.dependencies.config import Settings, get_config
 from tests.conftest import ROOT, temporary_database
 
 
+class Choose(Protocol):
+    """A function that sets environment variables."""
+
+    def __call__(self, **variables: str) -> None: ...
+
+
 @pytest.fixture
 async def empty(settings: Settings) -> AsyncIterator[str]:
     """The name of a database in which nothing has run."""
     name = f"{settings.database.name}_empty"
     async with temporary_database(name):
         yield name
+
+
+@pytest.fixture
+def chosen(monkeypatch: pytest.MonkeyPatch) -> Iterator[Choose]:
+    """Sets environment variables, and has the configuration read anew."""
+
+    def choose(**variables: str) -> None:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        get_config.cache_clear()
+
+    yield choose
+    get_config.cache_clear()
 
 
 async def run(database: str, *arguments: str) -> tuple[int, str]:
@@ -65,16 +85,12 @@ async def test_models_and_migrations_agree(
 
 
 async def test_down_and_up_again(
-    empty: str, alembic: AlembicConfig, monkeypatch: pytest.MonkeyPatch
+    empty: str, alembic: AlembicConfig, chosen: Choose
 ) -> None:
-    monkeypatch.setenv("DATABASE__NAME", empty)
-    get_config.cache_clear()
-    try:
-        await asyncio.to_thread(command.upgrade, alembic, "head")
-        await asyncio.to_thread(command.downgrade, alembic, "base")
-        await asyncio.to_thread(command.upgrade, alembic, "head")
-    finally:
-        get_config.cache_clear()
+    chosen(DATABASE__NAME=empty)
+    await asyncio.to_thread(command.upgrade, alembic, "head")
+    await asyncio.to_thread(command.downgrade, alembic, "base")
+    await asyncio.to_thread(command.upgrade, alembic, "head")
 
 
 async def test_upgrades_at_once_wait_for_each_other(empty: str) -> None:
@@ -84,29 +100,39 @@ async def test_upgrades_at_once_wait_for_each_other(empty: str) -> None:
     assert [status for status, _ in results] == [0, 0], results
 
 
-async def test_the_sql_is_printed_without_a_database() -> None:
-    status, output = await run("there-is-none", "upgrade", "head", "--sql")
-    assert status == 0, output
+def test_the_sql_is_printed_without_a_database(
+    alembic: AlembicConfig,
+    chosen: Choose,
+    unused_tcp_port: int,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    chosen(DATABASE__PORT=str(unused_tcp_port))
+    command.upgrade(alembic, "head", sql=True)
+    output = capsys.readouterr().out
     assert "CREATE TABLE alembic_version" in output
     assert "touch_updated_at" in output
 
 
 async def test_a_missing_database_is_said_in_a_line(
-    monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int
+    alembic: AlembicConfig,
+    chosen: Choose,
+    unused_tcp_port: int,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setenv("DATABASE__HOST", "127.0.0.1")
-    monkeypatch.setenv("DATABASE__PORT", str(unused_tcp_port))
-    status, output = await run("x", "current")
-    assert status == 1
-    (line,) = output.splitlines()
-    assert f"no database answers at 127.0.0.1:{unused_tcp_port}" in line
+    port = str(unused_tcp_port)
+    chosen(DATABASE__HOST="127.0.0.1", DATABASE__PORT=port)
+    with pytest.raises(SystemExit, match="1"):
+        await asyncio.to_thread(command.current, alembic)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"no database answers at 127.0.0.1:{port}" in line
     assert "uv run invoke dev" in line
 
 
-async def test_a_wrong_setting_is_said_in_a_line(
-    monkeypatch: pytest.MonkeyPatch,
+def test_a_wrong_setting_is_said_in_a_line(
+    alembic: AlembicConfig, chosen: Choose, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("DATABASE__PORT", "x")
-    status, output = await run("x", "current")
-    assert status == 2
-    assert output.startswith("config: database.port = 'x'")
+    chosen(DATABASE__PORT="x")
+    with pytest.raises(SystemExit, match="2"):
+        command.current(alembic)
+    error = capsys.readouterr().err
+    assert error.startswith("config: database.port = 'x'")
