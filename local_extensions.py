@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 FOLDER = re.compile(r"(?!(?:con|prn|aux|nul|com[0-9]|lpt[0-9])$)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
 STAND_IN = "refused_service"
 
+# How long a line of the service's Python may be.
+SERVICE_LINE = 80
+
 SHORT_ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 # Beyond accented letters, what stays readable: no linter takes it for another character.
 PLAIN = frozenset("ßæÆøØœŒðÐþÞłŁđĐħĦŋŊ¿¡«»§°©®™€£—…“”•→✓★")
@@ -206,6 +209,28 @@ def pascal(name: object) -> str:
     return "".join(word[:1].upper() + word[1:] for word in re.split(r"[\s_-]+", str(name)))
 
 
+def reexports(layer: str, modules: dict[str, list[str]], *own: str) -> str:
+    """What a layer's `__init__` hands on: an import for each module, and `__all__`, each sorted and
+    broken as the formatter has them, wherever the entity's name sorts.
+
+    A name may be `router as item_router`. Modules of an entity that there is none of begin with an
+    underscore and are left out. `own` are names that the file itself defines.
+    """
+    lines = []
+    exported = list(own)
+    for module, names in sorted(modules.items()):
+        if module.startswith("_"):
+            continue
+        exported += [name.rpartition(" as ")[2] for name in names]
+        line = f"from src.{layer}.{module} import {names[0]}"
+        if len(names) > 1 or len(line) > SERVICE_LINE:
+            listed = "".join(f"    {name},\n" for name in sorted(names))
+            line = f"from src.{layer}.{module} import (\n{listed})"
+        lines.append(line)
+    listed = "".join(f'    "{name}",\n' for name in sorted(exported))
+    return "\n".join([*lines, "", f"__all__ = [\n{listed}]"])
+
+
 def contain(answers: MutableMapping[str, object]) -> str:
     """The service as it was answered, after making sure that it names a folder of its own.
 
@@ -248,5 +273,7 @@ class ServiceExtension(Extension):
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
         environment.filters.update(literal=literal, one_line=one_line, pascal=pascal, plural=plural)
-        environment.globals.update(contain=contain, given_answers=given_answers, here=here)
+        environment.globals.update(
+            contain=contain, given_answers=given_answers, here=here, reexports=reexports
+        )
         logging.getLogger("cookiecutter.hooks").addFilter(_without_traceback)

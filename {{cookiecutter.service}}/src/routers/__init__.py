@@ -1,29 +1,13 @@
-{%- set names = ["health", cookiecutter.__entity] | select | sort -%}
-{%- set exported = ["routers"] -%}
-{%- for name in names -%}
-{%- set _ = exported.append(name ~ "_router") -%}
-{%- endfor -%}
 """The routers: HTTP in, HTTP out. `main.py` serves each of `routers`."""
 
-{% for name in names -%}
-{% set line = "from src.routers." ~ name ~ "_router import router as " ~ name ~ "_router" -%}
-{% if line | length > 80 -%}
-from src.routers.{{ name }}_router import (
-    router as {{ name }}_router,
-)
-{% else -%}
-{{ line }}
-{% endif -%}
-{% endfor %}
-__all__ = [
-{%- for name in exported | sort %}
-    "{{ name }}",
-{%- endfor %}
-]
+{{ reexports("routers", {
+  "health_router": ["router as health_router"],
+  cookiecutter.__entity ~ "_router": ["router as " ~ cookiecutter.__entity ~ "_router"],
+}, "routers") }}
 
-{% if names | length > 1 -%}
+{% if cookiecutter.__entity -%}
 routers = (
-{%- for name in names %}
+{%- for name in ["health", cookiecutter.__entity] | sort %}
     {{ name }}_router,
 {%- endfor %}
 )
