@@ -38,7 +38,7 @@ class Baked:
     def run(self, *program: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """What a program of the service prints, on both streams, and its exit status."""
         return subprocess.run(
-            [find_uv(), "run", *program],
+            [find_uv(), "run", "--quiet", *program],
             cwd=self.folder,
             env={**self.variables, **variables},
             stdout=subprocess.PIPE,
