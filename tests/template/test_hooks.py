@@ -1,8 +1,6 @@
 """The hooks as files and as functions: what they need, and what each part makes of its input."""
 
 import ast
-import os
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -22,8 +20,6 @@ from tests.template.hook_helpers import (
 )
 
 HOOKS = sorted((REPOSITORY / "hooks").glob("*.py"))
-GIT = shutil.which("git")
-posix = pytest.mark.skipif(os.name != "posix", reason="the stand-in commands are shell scripts")
 
 
 @pytest.fixture
