@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 NO_UV = 127
+STOP_SECONDS = 15
 INSTALL_UV = "uv is needed: https://docs.astral.sh/uv/getting-started/installation/"
 
 
@@ -67,6 +68,16 @@ class Project:
             encoding="utf-8",
             check=False,
         )
+
+
+def stop(process: subprocess.Popen[Any], seconds: float = STOP_SECONDS) -> None:
+    """Ends a process: SIGTERM, and SIGKILL when it is still there after the seconds."""
+    process.terminate()
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def environment(**variables: str) -> dict[str, str]:

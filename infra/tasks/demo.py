@@ -1,5 +1,6 @@
 """`invoke demo`: from nothing to a served request, in a scratch folder that goes at the end."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -19,7 +20,7 @@ from invoke.exceptions import Exit
 from invoke.tasks import task
 
 from infra.emulator.postgres import Server
-from infra.project import Project, environment
+from infra.project import Project, environment, stop
 from infra.report import say, step
 from infra.tasks.options import friendly, terminated_is_interrupted
 
@@ -27,7 +28,6 @@ TEMPLATE = Path(__file__).parents[2]
 SERVICE = "orders"
 ITEM = {"name": "Nasi goreng", "description": "with a fried egg"}
 START_SECONDS = 60
-STOP_SECONDS = 15
 POLL_SECONDS = 0.02
 
 
@@ -81,7 +81,11 @@ def scratch() -> Iterator[Path]:
 def generate(folder: Path, variables: dict[str, str]) -> Project:
     """The service as `cookiecutter --no-input` makes it."""
     command = [sys.executable, "-m", "cookiecutter", str(TEMPLATE)]
-    options = ["--no-input", "--default-config", "--output-dir", str(folder)]
+    # Not the user's: neither their defaults, nor the answers that cookiecutter keeps for them.
+    config = folder / "cookiecutter.json"
+    keeps = {"replay_dir": str(folder / "replay"), "cookiecutters_dir": str(folder / "templates")}
+    config.write_text(json.dumps(keeps), "utf-8")
+    options = ["--no-input", "--config-file", str(config), "--output-dir", str(folder)]
     check(
         subprocess.run(
             [*command, *options, f"service={SERVICE}"],
@@ -133,12 +137,7 @@ def running(project: Project, variables: dict[str, str]) -> Iterator[str]:
             wait_until_ready(url, process, log)
             yield url
         finally:
-            process.terminate()
-            try:
-                process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            stop(process)
 
 
 def wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -6,12 +6,10 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task
 
-from infra.project import Project, ProjectError, environment
+from infra.project import Project, environment, stop
 from infra.report import say
 from infra.tasks.local_database import local_database
-from infra.tasks.options import SERVICE, friendly, terminated_is_interrupted
-
-GRACE_SECONDS = 15
+from infra.tasks.options import FAILED, SERVICE, friendly, terminated_is_interrupted
 
 
 @task(help={"service": SERVICE})
@@ -21,7 +19,7 @@ def dev(context: Context, service: str | None = None) -> None:
     project = Project.find(service)
     with terminated_is_interrupted(), local_database(project):
         if project.run("alembic", "-c", "db/alembic.ini", "upgrade", "head"):
-            raise ProjectError("the migrations failed: see above")
+            raise Exit("error: the migrations failed: see above", code=FAILED)
         say("Ctrl-C stops the server and its database")
         status = serve(project)
     if status:
@@ -35,10 +33,5 @@ def serve(project: Project) -> int:
         return process.wait()
     except KeyboardInterrupt:
         # A terminal has told the server too; whoever sent SIGTERM has not.
-        process.terminate()
-        try:
-            process.wait(GRACE_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        stop(process)
         return 0

@@ -36,13 +36,17 @@ def friendly[**P, T](task: Callable[P, T]) -> Callable[P, T]:
 
 @contextmanager
 def terminated_is_interrupted() -> Iterator[None]:
-    """Makes SIGTERM stop what runs as Ctrl-C does, so that everything is put away."""
+    """Makes SIGTERM, and a closed terminal, stop what runs as Ctrl-C does, so that everything is
+    put away."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    # Windows has no SIGHUP.
+    numbers = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+    before = {number: signal.signal(number, interrupt) for number in numbers}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

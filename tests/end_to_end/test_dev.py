@@ -17,6 +17,17 @@ from tests.conftest import Bake
 from tests.end_to_end.processes import free_port, interrupt, listens, running, wait_for
 from tests.template.bakes import Baked
 
+IS_SUPERUSER = """
+import asyncio
+from sqlalchemy import text
+from src.dependencies.config import get_config
+from src.dependencies.database import create_engine
+async def ask():
+    async with create_engine(get_config().database).connect() as connection:
+        print((await connection.execute(text("SHOW is_superuser"))).scalar_one())
+asyncio.run(ask())
+"""
+
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of a process group")
 
 
@@ -58,6 +69,9 @@ def test_it_serves_until_interrupted_and_keeps_its_data(fresh: Baked) -> None:
         # By hand, from the folder of the migrations, as the README says.
         current = fresh.run("--directory", "db", "alembic", "current", **chosen)
         assert "0002 (head)" in current.stdout
+        # Its password is no secret, and a superuser's would be a way into this account.
+        answer = fresh.run("python", "-c", IS_SUPERUSER, **chosen)
+        assert answer.stdout == "off\n"
         status, output = interrupt(process)
     assert status == 0, output
     assert "PostgreSQL" in output
@@ -83,7 +97,7 @@ def test_a_port_of_another_server_is_left_alone(fresh: Baked) -> None:
             wait_for(f"{url}/health", process)
             status, output = interrupt(process)
         assert status == 0, output
-        assert f"Port {other.port} is another server's" in output
+        assert f"Port {other.port} of this machine is another server's" in output
         chosen = (fresh.folder / ".env").read_text().split("DATABASE__PORT=")[-1].strip()
         assert f"is {chosen}: see DATABASE__PORT in .env" in output
         assert other.psql("SELECT count(*) FROM pg_database WHERE datname = 'orders'") == "0"
@@ -94,6 +108,31 @@ def test_a_wrong_setting_is_said_and_nothing_starts(baked: Bake) -> None:
     assert done.returncode == 2
     assert "config: database.port = 'many'" in done.stdout
     assert "Traceback" not in done.stdout
+
+
+def test_another_environment_is_not_touched(baked: Bake) -> None:
+    done = baked().run("invoke", "dev", ENVIRONMENT="prd", DATABASE__PASSWORD="x")
+    assert done.returncode == 2
+    assert "the environment is prd, and this migrates and serves local only" in done.stdout
+
+
+def test_a_port_that_the_environment_names_stays_where_it_is(baked: Bake) -> None:
+    service = baked()
+    with Server(password="of somebody else", durable=False) as other:
+        port = str(other.port)
+        done = service.run("invoke", "dev", DATABASE__PORT=port)
+    assert done.returncode == 2
+    assert f"port {port} of this machine is another server's" in done.stdout
+    assert "set DATABASE__PORT to another" in done.stdout
+    assert not (service.folder / ".env").exists()
+
+
+def test_a_server_s_port_that_is_taken_is_named(baked: Bake) -> None:
+    with Server(password="has the port", durable=False) as other:
+        port = str(other.port)
+        done = baked().run("invoke", "dev", PORT=port, DATABASE__PORT=str(free_port()))
+    assert done.returncode == 2
+    assert f"port {port} is taken: set PORT to another" in done.stdout
 
 
 def test_a_folder_that_is_no_service_is_said(tmp_path: Path, baked: Bake) -> None:

@@ -15,7 +15,15 @@ from tests.template.bakes import HOSTILE, QUESTIONS, REPOSITORY
 SERVICES = {
     "defaults": {},
     "no-entity": {"entity": "none"},
-    "irregular-plural": {"entity": "sales_person"},
+    "irregular-plural": {
+        "entity": "sales_person",
+        "region": "europe-west1",
+        "repository": "acme/orders",
+        "author_email": "team+orders@acme.example",
+        "project_dev": "acme-one",
+        "project_stg": "acme-two",
+        "project_prd": "acme-three",
+    },
     "sorted-first": {
         "entity": "address_of_a_company",
         "service": "address-book",

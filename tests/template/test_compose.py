@@ -4,32 +4,31 @@ from pathlib import Path
 
 from tests.template.delivery import load
 
-# What the service's configuration uses where nothing else is said.
-LOCAL_DATABASE = {
-    "user": "postgres",
-    "password": "local-password",
-    "name": "orders",
-    "port": "5432",
-}
+# The settings' default, which no file shows.
+PASSWORD = "local-password"
 
 
 def test_compose_offers_the_database_that_the_service_looks_for(folder: Path) -> None:
     services = load(folder / "docker-compose.yml")["services"]
     offered = services["database"]["environment"]
+    sought = load(folder / "config.example.yaml")["database"]
     assert offered == {
-        "POSTGRES_USER": LOCAL_DATABASE["user"],
-        "POSTGRES_PASSWORD": LOCAL_DATABASE["password"],
-        "POSTGRES_DB": LOCAL_DATABASE["name"],
+        "POSTGRES_USER": f"${{DATABASE__USER:-{sought['user']}}}",
+        "POSTGRES_PASSWORD": f"${{DATABASE__PASSWORD:-{PASSWORD}}}",
+        "POSTGRES_DB": f"${{DATABASE__NAME:-{sought['name']}}}",
     }
-    assert services["database"]["ports"] == ["127.0.0.1:${DATABASE__PORT:-5432}:5432"]
+    port = f"127.0.0.1:${{DATABASE__PORT:-{sought['port']}}}:5432"
+    assert services["database"]["ports"] == [port]
+    config = (folder / "src/dependencies/config.py").read_text(encoding="utf-8")
+    assert f'LOCAL_PASSWORD = "{PASSWORD}"' in config
     for name in ("migrate", "app"):
         assert services[name]["environment"] == {
             "ENVIRONMENT": "local",
             "DATABASE__HOST": "database",
-            "DATABASE__PORT": LOCAL_DATABASE["port"],
-            "DATABASE__NAME": LOCAL_DATABASE["name"],
-            "DATABASE__USER": LOCAL_DATABASE["user"],
-            "DATABASE__PASSWORD": LOCAL_DATABASE["password"],
+            "DATABASE__PORT": "5432",
+            "DATABASE__NAME": offered["POSTGRES_DB"],
+            "DATABASE__USER": offered["POSTGRES_USER"],
+            "DATABASE__PASSWORD": offered["POSTGRES_PASSWORD"],
         }
 
 

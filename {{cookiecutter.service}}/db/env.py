@@ -23,6 +23,7 @@ from src.dependencies.database import database_url
 
 # Which lock of the database's advisory locks is ours; any number will do.
 LOCK = 7_205_310_842
+LOCK_POLL_SECONDS = 0.1
 
 # A migration that only mentions src.models would lose this import to a linter.
 assert src.models.__all__
@@ -60,13 +61,20 @@ def migrate(connection: Connection) -> None:
 
 async def migrate_alone() -> None:
     """Takes the lock first, on a connection that does nothing else: of two
-    upgrades at once the second waits, and finds nothing to do."""
+    upgrades at once the second waits, and finds nothing to do.
+
+    It asks again and again instead of waiting inside PostgreSQL: a statement
+    that waits keeps its snapshot, and CREATE INDEX CONCURRENTLY in the first
+    upgrade would wait for that without end.
+    """
     engine = create_async_engine(
         database_url(get_config().database), poolclass=NullPool
     )
     async with engine.connect() as connection, engine.connect() as keeper:
         await keeper.execution_options(isolation_level="AUTOCOMMIT")
-        await keeper.execute(text(f"SELECT pg_advisory_lock({LOCK})"))
+        take = text(f"SELECT pg_try_advisory_lock({LOCK})")
+        while not (await keeper.execute(take)).scalar_one():  # noqa: ASYNC110
+            await asyncio.sleep(LOCK_POLL_SECONDS)
         await connection.run_sync(migrate)
         await connection.commit()
     await engine.dispose()

@@ -66,6 +66,8 @@ def faults(error: RequestValidationError) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for fault in error.errors():
         where, *path = fault["loc"]
+        if fault["type"] == "json_invalid":
+            path = []  # where in the text it is, not in which field
         field = ".".join(str(part) for part in path) or str(where)
         found.setdefault(field, []).append(fault["msg"])
     return found
@@ -81,6 +83,9 @@ def create_app(settings: Settings) -> FastAPI:
         description=DESCRIPTION,
         version=VERSION,
         lifespan=lifespan,
+        # A redirect would name the scheme that we see behind Google's front
+        # end, plain http.
+        redirect_slashes=False,
         # Our own log has the errors already; a span for each dependency
         # costs more than it tells.
         telemetry={

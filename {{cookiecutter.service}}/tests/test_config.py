@@ -84,6 +84,16 @@ def test_the_stronger_source_wins(
     assert load_config().database.host == "strong"
 
 
+@pytest.mark.parametrize(
+    "file", [".env", "config.yaml", "config.json", "config.toml"]
+)
+def test_a_file_that_is_not_utf_8_is_named(folder: Path, file: str) -> None:
+    (folder / file).write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError) as error:
+        load_config()
+    assert str(error.value).startswith(f"config: {file} can't be read")
+
+
 def test_sources_are_merged_name_by_name(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -229,7 +239,10 @@ def test_the_local_password_is_refused_elsewhere(
     monkeypatch: pytest.MonkeyPatch, environment: str
 ) -> None:
     monkeypatch.setenv("ENVIRONMENT", environment)
-    with pytest.raises(ConfigError, match="set DATABASE__PASSWORD"):
+    with pytest.raises(ConfigError, match="local's default, which is refused"):
+        load_config()
+    monkeypatch.setenv("DATABASE__PASSWORD", "")
+    with pytest.raises(ConfigError, match=r"empty.*set DATABASE__PASSWORD"):
         load_config()
     monkeypatch.setenv("DATABASE__PASSWORD", "of-its-own")
     assert load_config().environment == environment

@@ -22,6 +22,10 @@ async def test_an_unknown_path_is_not_found(client: AsyncClient) -> None:
     }
 
 
+async def test_a_path_is_never_redirected(client: AsyncClient) -> None:
+    assert (await client.get("/live/")).status_code == 404
+
+
 async def test_a_wrong_method_says_which_are_right(
     client: AsyncClient,
 ) -> None:
@@ -43,7 +47,10 @@ async def test_bad_json_is_refused(settings: Settings) -> None:
     async with AsyncClient(transport=transport, base_url="http://x") as client:
         answer = await client.post("/echo", content=b"{", headers=headers)
     assert answer.status_code == 422
-    assert ErrorResponse.model_validate(answer.json()).status_code == 422
+    error = ErrorResponse.model_validate(answer.json())
+    assert error.status_code == 422
+    assert error.data is not None
+    assert list(error.data) == ["body"]
 
 
 async def test_a_crash_is_logged_once_and_not_told(

@@ -140,6 +140,7 @@ async def test_a_crash_has_its_stack_trace_once(
     assert crash["message"] == "RuntimeError not handled"
     assert "RuntimeError: why" in str(crash["stack_trace"])
     assert served["message"] == "GET /crash 500"
+    assert served["severity"] == "ERROR"
     assert crash["request_id"] == served["request_id"]
 
 
@@ -162,6 +163,7 @@ def test_text_is_for_a_person(settings: Settings, capsys: Captured) -> None:
     configure(settings, "text")
     logger.info({"message": "item created", "id": 1})
     logger.info("plain %s", "words")
+    logger.info({"message": "forged\nline \x1b[31m", "key": "a\rb"})
     try:
         raise ValueError("why")
     except ValueError:
@@ -169,6 +171,7 @@ def test_text_is_for_a_person(settings: Settings, capsys: Captured) -> None:
     text = capsys.readouterr().out
     assert "INFO     item created id=1\n" in text
     assert "INFO     plain words\n" in text
+    assert "INFO     forged\\nline \\x1b[31m key=a\\rb\n" in text
     assert "ERROR    failed\nTraceback" in text
     assert text.endswith("ValueError: why\n")
 

@@ -11,11 +11,15 @@ import pytest
 from alembic import command
 from alembic.config import Config as AlembicConfig
 from alembic.script import ScriptDirectory
+from sqlalchemy import text
 from sqlmodel import SQLModel
 
 import src.models
 from src.dependencies.config import Settings, get_config
+from src.dependencies.database import create_engine
 from tests.conftest import ROOT, temporary_database
+
+LOCK = 7_205_310_842
 
 
 class Choose(Protocol):
@@ -98,6 +102,37 @@ async def test_upgrades_at_once_wait_for_each_other(empty: str) -> None:
         *(run(empty, "upgrade", "head") for _ in range(2))
     )
     assert [status for status, _ in results] == [0, 0], results
+
+
+async def test_a_waiting_upgrade_does_not_block_an_index(
+    empty: str, alembic: AlembicConfig, chosen: Choose
+) -> None:
+    chosen(DATABASE__NAME=empty)
+    engine = create_engine(get_config().database)
+    async with engine.connect() as first, engine.connect() as watcher:
+        await first.execution_options(isolation_level="AUTOCOMMIT")
+        await watcher.execution_options(isolation_level="AUTOCOMMIT")
+        await first.execute(text(f"SELECT pg_advisory_lock({LOCK})"))
+        await first.execute(text("CREATE TABLE indexed (word text)"))
+        second = asyncio.create_task(
+            asyncio.to_thread(command.upgrade, alembic, "head")
+        )
+        asked = text(
+            "SELECT count(*) FROM pg_stat_activity "
+            "WHERE query LIKE '%advisory_lock%' AND datname = :name "
+            "AND pid NOT IN (pg_backend_pid(), :first)"
+        )
+        pid = await first.execute(text("SELECT pg_backend_pid()"))
+        values = {"name": empty, "first": pid.scalar_one()}
+        while (await watcher.execute(asked, values)).scalar_one() == 0:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        index = text("CREATE INDEX CONCURRENTLY ON indexed (word)")
+        async with asyncio.timeout(30):
+            await first.execute(index)
+        assert not second.done()
+        await first.execute(text(f"SELECT pg_advisory_unlock({LOCK})"))
+        await second
+    await engine.dispose()
 
 
 def test_the_sql_is_printed_without_a_database(

@@ -121,13 +121,27 @@ class Server:
         """
         return psql.ask(self.binaries, self._now.login, sql, database)
 
-    def create_database(self, name: str) -> None:
+    def create_role(self, name: str, password: str) -> None:
+        """Makes a role that may log in and make databases, or gives the one there is the password.
+
+        Raises ValueError for a name PostgreSQL can't have, and QueryError when it refuses.
+        """
+        role = psql.identifier(name)
+        exists = f"SELECT 1 FROM pg_roles WHERE rolname = {psql.literal(name)}"  # noqa: S608
+        verb = "ALTER" if self.psql(exists) else "CREATE"
+        self.psql(f"{verb} ROLE {role} LOGIN CREATEDB PASSWORD {psql.literal(password)}")
+
+    def create_database(self, name: str, owner: str | None = None) -> None:
         """Makes a database unless it exists; any name PostgreSQL allows, taken literally.
+
+        It is the owner's, or the user's when that is None.
 
         Raises ValueError for a name of more than 63 bytes, and QueryError when PostgreSQL refuses.
         """
         exists = f"SELECT 1 FROM pg_database WHERE datname = {psql.literal(name)}"  # noqa: S608
-        create = f"CREATE DATABASE {psql.identifier(name)}"
+        create = (
+            f"CREATE DATABASE {psql.identifier(name)} OWNER {psql.identifier(owner or self.user)}"
+        )
         if self.psql(exists):
             return
         try:

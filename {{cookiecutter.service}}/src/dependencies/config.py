@@ -145,7 +145,7 @@ def config_sources(
     return (
         EnvSettingsSource(settings),
         CloudRunSource(settings),
-        DotEnvSettingsSource(settings, env_file=config_folder() / ".env"),
+        config_file(dotenv, settings, ".env"),
         config_file(YamlConfigSettingsSource, settings, "config.yaml"),
         config_file(JsonConfigSettingsSource, settings, "config.json"),
         config_file(TomlConfigSettingsSource, settings, "config.toml"),
@@ -164,6 +164,13 @@ def config_file(
         raise ConfigError([unreadable(name, error)]) from None
 
 
+def dotenv(
+    settings: type[BaseSettings], path: Path
+) -> PydanticBaseSettingsSource:
+    """The source of variables in a file."""
+    return DotEnvSettingsSource(settings, path, env_file_encoding="utf-8")
+
+
 def load_config() -> Settings:
     """Reads all sources.
 
@@ -178,13 +185,13 @@ def load_config() -> Settings:
         ) from None
     except SettingsError as error:
         raise ConfigError([unreadable("the environment", error)]) from None
-    if settings.environment != "local" and (
-        settings.database.password.get_secret_value() == LOCAL_PASSWORD
-    ):
+    password = settings.database.password.get_secret_value()
+    if settings.environment != "local" and password in {"", LOCAL_PASSWORD}:
+        kind = "local's default" if password else "empty"
         raise ConfigError(
             [
-                "database.password: it is local's default, which is refused "
-                f"in {settings.environment}: set DATABASE__PASSWORD"
+                f"database.password: it is {kind}, which is refused in "
+                f"{settings.environment}: set DATABASE__PASSWORD"
             ]
         )
     return settings

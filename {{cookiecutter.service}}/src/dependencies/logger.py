@@ -89,10 +89,17 @@ class TextFormatter(logging.Formatter):
         fields.pop("httpRequest", None)
         time = datetime.fromtimestamp(record.created).strftime("%H:%M:%S.%f")
         details = " ".join(f"{key}={value}" for key, value in fields.items())
-        line = f"{time[:-3]} {record.levelname:<8} {message} {details}".rstrip()
+        words = "".join(map(visible, f"{message} {details}".rstrip()))
+        line = f"{time[:-3]} {record.levelname:<8} {words}"
         if record.exc_info:
             line = f"{line}\n{self.formatException(record.exc_info)}"
         return line
+
+
+def visible(character: str) -> str:
+    """The character, or the escape of one that could forge a line or talk to
+    the terminal."""
+    return character if character.isprintable() else repr(character)[1:-1]
 
 
 def configure_logging(settings: Settings) -> None:

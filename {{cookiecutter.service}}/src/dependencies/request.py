@@ -1,6 +1,7 @@
 """What surrounds every request: an id, one log line, and the last net for a
 crash. Pure ASGI, so that it costs no task and no queue."""
 
+import logging
 import re
 from collections.abc import Awaitable, Callable
 from time import perf_counter
@@ -75,7 +76,8 @@ def id_of(headers: Headers) -> str:
 
 def log_request(scope: Scope, status: int, seconds: float) -> None:
     """The request's one line. The query may hold secrets and is left out."""
-    logger.info(
+    logger.log(
+        logging.ERROR if status >= 500 else logging.INFO,
         {
             "message": f"{scope['method']} {scope['path']} {status}",
             "route": getattr(scope.get("route"), "path", None),
@@ -85,5 +87,5 @@ def log_request(scope: Scope, status: int, seconds: float) -> None:
                 "status": status,
                 "latency": f"{seconds:.6f}s",
             },
-        }
+        },
     )
