@@ -141,8 +141,9 @@ def test_a_slug_that_yaml_would_read_as_something_else_stays_text(slug: str, bak
     assert environment(folder, "dev")["service"]["name"] == slug
     compose = load(folder / "docker-compose.yml")
     assert compose["name"] == slug
-    assert compose["services"]["app"]["environment"]["DATABASE__NAME"] == slug
-    assert compose["services"]["database"]["environment"]["POSTGRES_DB"] == slug
+    name = f"${{DATABASE__NAME:-{slug}}}"
+    assert compose["services"]["app"]["environment"]["DATABASE__NAME"] == name
+    assert compose["services"]["database"]["environment"]["POSTGRES_DB"] == name
     assert load(folder / "ci/cloud-build.yaml")["substitutions"]["_SERVICE"] == slug
     assert load(folder / "ci/skaffold.yaml")["metadata"]["name"] == slug
 
