@@ -97,6 +97,8 @@ def generate(
     settings.write_text(f"cookiecutters_dir: {home}/templates\nreplay_dir: {home}/replay\n")
     variables: dict[str, str | None] = {
         **os.environ,
+        # cookiecutter leaves the hooks that it renders there.
+        "TMPDIR": str(home),
         "COOKIECUTTER_CONFIG": str(settings),
         "GIT_CONFIG_GLOBAL": str(home / "gitconfig"),
         "GIT_CONFIG_NOSYSTEM": "1",
