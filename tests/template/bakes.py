@@ -68,7 +68,8 @@ def bake(cookies: Cookies, shared: Path, **answers: str) -> Baked:
         folder,
         clean
         | {
-            "UV_PROJECT_ENVIRONMENT": str(shared / "venv"),
+            # Of a name each: uv run does not take out another service, whose src would be found first.
+            "UV_PROJECT_ENVIRONMENT": str(shared / f"venv-{folder.name}"),
             "MYPY_CACHE_DIR": str(shared / "mypy"),
             "NO_COLOR": "1",
         },
