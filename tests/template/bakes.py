@@ -68,7 +68,7 @@ def bake(cookies: Cookies, shared: Path, **answers: str) -> Baked:
         folder,
         clean
         | {
-            # Of a name each: uv run does not take out another service, whose src would be found first.
+            # One for each name: uv run leaves another service in, and its src would be found.
             "UV_PROJECT_ENVIRONMENT": str(shared / f"venv-{folder.name}"),
             "MYPY_CACHE_DIR": str(shared / "mypy"),
             "NO_COLOR": "1",
