@@ -1,0 +1,112 @@
+"""Runs the emulator: `python -m infra.emulator --state DIR --port N`.
+
+When it answers, DIR/emulator.json says where; it is gone again when the emulator ends.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import uvicorn
+
+from infra.emulator import operations, products
+from infra.emulator.api import Router
+from infra.emulator.cloud import Cloud
+from infra.emulator.postgres.lock import FolderLock
+from infra.emulator.server import Emulator
+from infra.emulator.world import World
+
+_HOST = "127.0.0.1"
+
+
+def main() -> int:
+    """Serves until SIGTERM or SIGINT; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m infra.emulator", description=__doc__)
+    parser.add_argument("--state", type=Path, required=True, help="the folder that holds the cloud")
+    parser.add_argument("--port", type=int, default=0, help="0, the default, takes a free one")
+    options = parser.parse_args()
+    folder: Path = options.state.absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FolderLock(folder / "lock")
+    if not lock.acquire():
+        print(f"error: another emulator is using {folder}", file=sys.stderr)
+        return 1
+    try:
+        listener = socket.create_server((_HOST, options.port))
+    except OSError as error:
+        print(f"error: cannot listen on {_HOST}:{options.port}: {error}", file=sys.stderr)
+        return 1
+    with listener:
+        return asyncio.run(serve(folder, listener))
+
+
+async def serve(folder: Path, listener: socket.socket) -> int:
+    """Serves a folder's cloud on a socket that listens already."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    world = World(folder)
+    router = Router(products.apis())
+    cloud = Cloud(world)
+    cloud.host = f"{_HOST}:{listener.getsockname()[1]}"
+    cloud.loop = loop
+    operations.interrupt(world)
+    announcement = folder / "emulator.json"
+    server = _Server(
+        uvicorn.Config(
+            Emulator(cloud, router),
+            access_log=False,
+            log_level="warning",
+            lifespan="off",
+            server_header=False,
+            timeout_graceful_shutdown=3,
+        )
+    )
+    parts = [part for api in router.apis.values() for part in api.parts]
+    try:
+        await asyncio.to_thread(cloud.start, parts)
+        serving = asyncio.create_task(server.serve([listener]))
+        while not server.started and not serving.done():
+            await asyncio.sleep(0.01)
+        _announce(announcement, cloud.host)
+        await asyncio.wait(
+            [serving, asyncio.create_task(stop.wait())], return_when=asyncio.FIRST_COMPLETED
+        )
+        server.should_exit = True
+        await serving
+    finally:
+        announcement.unlink(missing_ok=True)
+        world.closing.set()
+        await asyncio.to_thread(cloud.stop)
+        world.close()
+    return 0
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to us: uvicorn raises them again when it is done."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Captures none."""
+        yield
+
+
+def _announce(path: Path, host: str) -> None:
+    partial = path.with_suffix(".json.part")
+    partial.write_text(json.dumps({"host": host, "pid": os.getpid()}))
+    partial.replace(path)
+
+
+if __name__ == "__main__":
+    # Work may still be held up in a thread; all that matters has been written and stopped.
+    status = main()
+    sys.stdout.flush()
+    os._exit(status)

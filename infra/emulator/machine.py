@@ -1,0 +1,31 @@
+"""The runtime as a part of the cloud: started before the products that need it, stopped after."""
+
+from collections.abc import Sequence
+
+from infra.emulator import entries as log
+from infra.emulator.cloud import Cloud, Part
+from infra.emulator.runtime import Runtime
+from infra.emulator.runtime.logs import Entry
+
+
+class Machine(Part):
+    """What really runs in this cloud."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        super().__init__(cloud)
+        self.runtime = Runtime(cloud.folder, cloud.world, self._write)
+        self._started = False
+
+    def start(self) -> None:
+        """Starts the runtime, for whichever product asks first."""
+        if not self._started:
+            self._started = True
+            self.runtime.start()
+
+    def stop(self) -> None:
+        """Ends every process."""
+        if self._started:
+            self.runtime.stop()
+
+    def _write(self, entries: Sequence[Entry]) -> None:
+        log.write(self.cloud.world, entries)
