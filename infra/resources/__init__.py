@@ -1,0 +1,1 @@
+"""One file for each of Google's products, holding everything about its kinds of resources."""

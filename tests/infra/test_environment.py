@@ -1,0 +1,146 @@
+"""Environment files: short ones are filled in, and each fault is told with its line."""
+
+from pathlib import Path
+
+import pytest
+
+from infra.environment import EnvironmentFileError, load
+from infra.names import Names
+
+SHORT = """\
+project: acme-stg
+region: europe-west1
+service:
+  name: orders-api
+"""
+# What is written below the short file, or instead of a line of it; and what is said about it.
+WRONG = [
+    ("project: acme-stg", "project: Acme", "1: project: must be a project's id: 6 to 30 lower"),
+    ("project: acme-stg", "project: 123456", "1: project: must be text (got 123456)"),
+    ("project: acme-stg\n", "", "1: project: is missing"),
+    ("europe-west1", "europe", "2: region: must be a region, like europe-west1 (got 'europe')"),
+    ("region: europe-west1\n", "", "1: region: is missing"),
+    ("orders-api", "Orders", "4: service.name: must be 2 to 22 lowercase letters"),
+    ("orders-api", "a-service-with-a-long-name", "4: service.name: must be 2 to 22"),
+    ("  name: orders-api", "  nam: orders-api", "4: service.nam: there is no such field: did you"),
+    ("service:\n  name: orders-api", "service: orders", "3: service: must be a group of fields"),
+    ("", "  cpu: 3", "5: service.cpu: must be 1, 2, 4, 6 or 8"),
+    ("", "  cpu: 0.5", "5: service.cpu: less than 1 cpu needs concurrency: 1"),
+    ("", "  memory: 512", "5: service.memory: must be text (got 512)"),
+    ("", "  memory: 512MB", "5: service.memory: must be an amount like 512Mi or 2Gi"),
+    ("", "  memory: 8Gi", "5: service.memory: must be between 128Mi and 4096Mi with 1 cpu"),
+    ("", "  concurrency: 0", "5: service.concurrency: must be at least 1 (got 0)"),
+    ("", "  concurrency: 1001", "5: service.concurrency: must be at most 1000 (got 1001)"),
+    ("", "  min_instances: -1", "5: service.min_instances: must be at least 0 (got -1)"),
+    ("", "  min_instances: 11", "5: service.min_instances: must not be above max_instances"),
+    ("", "  max_instances: 0", "5: service.max_instances: must be at least 1 (got 0)"),
+    ("", "  timeout: '60'", "5: service.timeout: must be a whole number (got '60')"),
+    ("", "  timeout: 3601", "5: service.timeout: must be at most 3600 (got 3601)"),
+    ("", "  ingress: none", "5: service.ingress: must be 'all', 'internal' or 'internal-and-"),
+    ("", "  invokers: allUsers", "5: service.invokers: must be a list (got 'allUsers')"),
+    ("", "  invokers: [ann]", "5: service.invokers.0: must be allUsers, allAuthenticatedUsers,"),
+    ("", "  cpus: 1", "5: service.cpus: there is no such field: did you mean cpu?"),
+    ("", "  tier: x", "5: service.tier: there is no such field here: database has it"),
+    ("", "impersonate: ann@acme.com", "5: impersonate: must be a service account, like"),
+    ("", "database: {instance: A}", "5: database.instance: must be lowercase letters"),
+    ("", "database: {name: 1a}", "5: database.name: must be lowercase letters"),
+    ("", "database: {user: A}", "5: database.user: must be lowercase letters"),
+    ("", "database: {version: MYSQL_8}", "5: database.version: must be like POSTGRES_17"),
+    ("", "database: {edition: BIG}", "5: database.edition: must be 'ENTERPRISE' or 'ENTERPRISE_"),
+    ("", "database: {edition: ENTERPRISE_PLUS}", "5: database.edition: ENTERPRISE_PLUS needs a"),
+    ("", "database: {tier: small}", "5: database.tier: must be a machine type like db-g1-small"),
+    ("", "database: {availability: x}", "5: database.availability: must be 'ZONAL' or 'REGIONAL'"),
+    (
+        "",
+        "database: {availability: REGIONAL, backups: false}",
+        "5: database.availability: REGIONAL needs backups: true",
+    ),
+    ("", "database: {deletion_protection: 1}", "5: database.deletion_protection: must be true or"),
+    ("", "database: {backups: 'no'}", "5: database.backups: must be true or false (got 'no')"),
+    ("", "database: {flags: [a]}", "5: database.flags: must be a mapping of names to values"),
+    ("", "database: {disk: 10}", "5: database.disk: there is no such field; there are instance,"),
+    ("", "secrets: {1A: a}", "5: secrets.1A: '1A' can't be the name of an environment variable"),
+    ("", "secrets: {KEY: a/b}", "5: secrets.KEY: must be a secret's name: letters, digits, -"),
+    ("", "secrets: {KEY: orders-api-db-password}", "5: secrets: orders-api-db-password is the"),
+    ("", "config: {PORT: 80}", "5: config.PORT: PORT is set by Cloud Run itself"),
+    ("", "config: {A: [1]}", "5: config.A: must be text (got [1])"),
+    ("", "config: {A: 1}\nsecrets: {A: a}", "6: secrets: A is in config too"),
+    ("", "trigger: {repository: orders}", "5: trigger.repository: must be OWNER/NAME, as on Git"),
+    ("", "trigger: {repository: a/b, branch: x}", "5: trigger.connection: is missing"),
+    (
+        "",
+        "trigger: {repository: a/b, connection: c}",
+        "5: trigger: needs either branch or tag, and not both",
+    ),
+    (
+        "",
+        "trigger: {repository: a/b, connection: c, branch: '('}",
+        "5: trigger: no regular expression: missing ), unterminated subpattern",
+    ),
+    ("", "release: {canary: [0]}", "5: release.canary.0: must be at least 1 (got 0)"),
+    ("", "release: {canary: [50, 10]}", "5: release.canary: must climb from step to step"),
+    ("", "regions: x", "5: regions: there is no such field: did you mean region?"),
+    ("", "name: stg", "5: name: is the file's name, and not a field"),
+    ("", "region: x", "5: region is given twice"),
+    ("", "a: [", "6: this is no YAML"),
+]
+
+
+def write(folder: Path, text: str, name: str = "stg") -> Path:
+    """A service's folder with an environment."""
+    (folder / "environments").mkdir(exist_ok=True)
+    (folder / "environments" / f"{name}.yaml").write_text(text)
+    return folder
+
+
+def test_what_is_not_said_has_a_default(tmp_path: Path) -> None:
+    environment = load(write(tmp_path, SHORT), "stg")
+    assert environment.service.memory == "512Mi"
+    assert environment.database.instance == "orders-api"
+    assert environment.database.name == environment.database.user == "orders_api"
+    assert environment.database.deletion_protection
+    assert Names(environment).bucket == "acme-stg-orders-api-source"
+
+
+def test_the_local_database_may_be_deleted(tmp_path: Path) -> None:
+    environment = load(write(tmp_path, SHORT, "local"), "local")
+    assert not environment.database.deletion_protection
+
+
+def test_the_user_is_named_like_the_database(tmp_path: Path) -> None:
+    environment = load(write(tmp_path, SHORT + "database: {name: shop}\n"), "stg")
+    assert (environment.database.user, environment.database.instance) == ("shop", "orders-api")
+
+
+def test_config_is_taken_as_it_is_written(tmp_path: Path) -> None:
+    text = "config: {VERSION: 1.10, DEBUG: true, MODE: 0o644, EMPTY: ''}\n"
+    environment = load(write(tmp_path, SHORT + text), "stg")
+    assert environment.config == {"VERSION": "1.10", "DEBUG": "true", "MODE": "0o644", "EMPTY": ""}
+
+
+@pytest.mark.parametrize(("old", "new", "said"), WRONG, ids=[said for *_, said in WRONG])
+def test_a_fault_is_told_with_its_line(tmp_path: Path, old: str, new: str, said: str) -> None:
+    text = SHORT.replace(old, new) if old else f"{SHORT}{new}\n"
+    with pytest.raises(EnvironmentFileError) as raised:
+        load(write(tmp_path, text), "stg")
+    assert f"environments/stg.yaml:{said}" in str(raised.value)
+
+
+def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
+    with pytest.raises(EnvironmentFileError) as raised:
+        load(write(tmp_path, f"{SHORT}  cpu: 3\n  timeout: 0\n"), "stg")
+    assert len(str(raised.value).splitlines()) == 2
+
+
+@pytest.mark.parametrize("name", ["stgg", "../stg", "", "Stg"])
+def test_an_unknown_environment_says_which_there_are(tmp_path: Path, name: str) -> None:
+    write(tmp_path, SHORT)
+    with pytest.raises(
+        EnvironmentFileError, match=r"There are: stg \(environments/\)|did you mean"
+    ):
+        load(tmp_path, name)
+
+
+def test_a_folder_without_environments_is_told(tmp_path: Path) -> None:
+    with pytest.raises(EnvironmentFileError, match=r"has no environments/\*\.yaml"):
+        load(tmp_path, "stg")
