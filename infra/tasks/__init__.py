@@ -1,12 +1,23 @@
 """Invoke collections, thin: each task parses its options, calls, and reports.
 
-`namespace` is what the tasks.py of a generated service loads, and the template's own.
+`namespace` is what the tasks.py of a generated service loads, and the template's own. Nothing of
+Google's is imported until a task needs it.
 """
 
 from invoke.collection import Collection
 
+from infra.tasks.deploy import deploy
+from infra.tasks.destroy import destroy
 from infra.tasks.dev import dev
+from infra.tasks.emulator import emulator
 from infra.tasks.lint import lint
+from infra.tasks.migrate import migrate
+from infra.tasks.provision import provision
+from infra.tasks.render import render
+from infra.tasks.secret import secret
+from infra.tasks.status import status
 from infra.tasks.test import test
 
-namespace = Collection(dev, lint, test)
+namespace = Collection(
+    deploy, destroy, dev, emulator, lint, migrate, provision, render, secret, status, test
+)

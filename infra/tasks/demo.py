@@ -1,71 +1,136 @@
-"""`invoke demo`: from nothing to a served request, in a scratch folder that goes at the end."""
+"""`invoke demo`: from nothing to a served request, in a local cloud that goes at the end.
+
+A service is generated and brought up with the very commands its developers use; what they print is
+theirs. Everything is in a scratch folder.
+"""
 
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from secrets import token_urlsafe
-from socket import socket
 from threading import Event
-from time import monotonic, perf_counter, sleep
+from time import perf_counter, sleep
 
-import httpx
 from invoke.context import Context
 from invoke.exceptions import Exit
-from invoke.tasks import task
+from invoke.tasks import Task, task
 
-from infra.emulator.postgres import Server
-from infra.project import Project, environment, stop
-from infra.report import say, step
+from infra.project import Project, environment
+from infra.report import say, spell, step
+from infra.tasks.deploy import deploy
+from infra.tasks.local_cloud import HOST_VARIABLE, scratch_cloud
+from infra.tasks.opening import LOCAL, open_cloud
 from infra.tasks.options import friendly, terminated_is_interrupted
+from infra.tasks.provision import provision
 
 TEMPLATE = Path(__file__).parents[2]
 SERVICE = "orders"
 ITEM = {"name": "Nasi goreng", "description": "with a fried egg"}
-START_SECONDS = 60
-POLL_SECONDS = 0.02
+REMOVALS = 20
+PAUSE_SECONDS = 0.1
+
+
+@dataclass
+class Times:
+    """How long each part took, in seconds."""
+
+    spent: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def of(self, part: str) -> Iterator[None]:
+        """Takes the time of a part."""
+        started = perf_counter()
+        yield
+        self.spent[part] = perf_counter() - started
+
+    @property
+    def total(self) -> float:
+        """All of them."""
+        return sum(self.spent.values())
 
 
 @task
 @friendly
 def demo(context: Context) -> None:
-    """Generate a service, run it on a real PostgreSQL, and talk to it over HTTP."""
+    """Generate a service, put it on a local cloud of its own, and talk to it over HTTP."""
     say(f"From nothing to a served request, with a service called {SERVICE}:\n")
-    started = perf_counter()
-    with terminated_is_interrupted(), ExitStack() as put_away:
-        folder = put_away.enter_context(scratch())
-        # cookiecutter and uv leave files where temporary ones go.
-        variables = {name: str(folder) for name in ("TMPDIR", "TEMP", "TMP")}
-        with step("generate the service"):
-            project = generate(folder, variables)
-        with step("install what its lock says"):
-            check(project.ask("python", "-c", "import src", **variables))
-        with step("start PostgreSQL"):
-            database = put_away.enter_context(Server(password=token_urlsafe(), durable=False))
-            database.create_database(SERVICE)
-        with step("migrate the database"):
-            variables |= address(database)
-            check(project.ask("alembic", "-c", "db/alembic.ini", "upgrade", "head", **variables))
-        with step("start the service"):
-            url = put_away.enter_context(running(project, variables))
+    with terminated_is_interrupted(), putting_away() as put_away:
+        show(context, put_away)
+    say("Everything is stopped, and nothing is left behind.")
+
+
+def show(context: Context, put_away: ExitStack) -> None:
+    """The demonstration, up to Ctrl-C at a terminal."""
+    # Loaded when it is needed: every command would wait for it.
+    import httpx  # noqa: PLC0415
+
+    times = Times()
+    folder = put_away.enter_context(scratch())
+    put_away.enter_context(temporary_files_in(folder))
+    with times.of("generate"), step("generate the service"):
+        project = generate(folder)
+    with times.of("local cloud"), step("start a local cloud"):
+        cloud = put_away.enter_context(scratch_cloud(folder / "cloud"))
+    put_away.enter_context(variable(HOST_VARIABLE, cloud.host))
+    with times.of("provision"):
+        call(provision, context, project)
+    with times.of("deploy"):
+        call(deploy, context, project)
+    say()
+    url = address(context, project)
+    with times.of("requests"):
         with step("create an item over HTTP"):
-            answer = httpx.post(f"{url}/items/", json=ITEM).raise_for_status()
+            answer = httpx.post(f"{url}/items/", json=ITEM, timeout=60).raise_for_status()
             item = answer.json()["data"]
         with step("read it back"):
-            answer = httpx.get(f"{url}/items/{item['id']}").raise_for_status()
+            answer = httpx.get(f"{url}/items/{item['id']}", timeout=60).raise_for_status()
             if answer.json()["data"] != item or item | ITEM != item:
                 raise Exit(f"error: created {item}, read {answer.text}", code=1)
-        version = ".".join(str(part) for part in database.version)
-        say(f"\n  GET /items/{item['id']}\n  {answer.text}\n")
-        say(f"  {perf_counter() - started:.1f} s in all, on PostgreSQL {version}")
-        say(f"  Swagger: {url}/docs\n")
-        wait_for_interrupt()
-    say("Everything is stopped, and nothing is left behind.")
+    say(f"\n  GET {url}/items/{item['id']}\n  {answer.text}\n")
+    parts = ", ".join(f"{part} {spell(seconds)}" for part, seconds in times.spent.items())
+    say(f"  {spell(times.total)} in all: {parts}")
+    say(f"  Service: {url}")
+    say(f"  Swagger: {url}/docs")
+    say(f"  Cloud:   http://{cloud.host}\n")
+    wait_for_interrupt()
+
+
+def call(command: Task[Callable[..., None]], context: Context, project: Project) -> None:
+    """Runs one of the service's commands, shown as it would be typed."""
+    say(f"\n$ invoke {command.name} --env {LOCAL}")
+    command(context, env=LOCAL, service=str(project.folder))
+
+
+def address(context: Context, project: Project) -> str:
+    """Where the service is, as Cloud Run says."""
+    cloud = open_cloud(context, str(project.folder), LOCAL).cloud
+    url: str = cloud.run_services.get_service(name=cloud.names.service).uri
+    return url
+
+
+@contextmanager
+def putting_away() -> Iterator[ExitStack]:
+    """What was begun in the block is ended after it; a second Ctrl-C does not keep it from that."""
+    put_away = ExitStack()
+    try:
+        yield put_away
+    finally:
+        # Windows has no SIGHUP.
+        hangup = [signal.SIGHUP] if hasattr(signal, "SIGHUP") else []
+        numbers = [signal.SIGINT, signal.SIGTERM, *hangup]
+        before = [signal.signal(number, signal.SIG_IGN) for number in numbers]
+        try:
+            put_away.close()
+        finally:
+            for number, handler in zip(numbers, before, strict=True):
+                signal.signal(number, handler)
 
 
 @contextmanager
@@ -75,10 +140,47 @@ def scratch() -> Iterator[Path]:
     try:
         yield folder
     finally:
-        shutil.rmtree(folder)
+        remove(folder)
 
 
-def generate(folder: Path, variables: dict[str, str]) -> Project:
+def remove(folder: Path) -> None:
+    """Removes a folder, into which a program that was interrupted may still write for a moment."""
+    for _ in range(REMOVALS):
+        with suppress(OSError):
+            shutil.rmtree(folder)
+            return
+        sleep(PAUSE_SECONDS)
+    shutil.rmtree(folder)
+
+
+@contextmanager
+def temporary_files_in(folder: Path) -> Iterator[None]:
+    """cookiecutter, uv and others leave files where temporary ones go."""
+    with ExitStack() as restored:
+        for name in ("TMPDIR", "TEMP", "TMP"):
+            restored.enter_context(variable(name, str(folder)))
+        before, tempfile.tempdir = tempfile.tempdir, None
+        try:
+            yield
+        finally:
+            tempfile.tempdir = before
+
+
+@contextmanager
+def variable(name: str, value: str) -> Iterator[None]:
+    """An environment variable, for the length of the block."""
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+
+
+def generate(folder: Path) -> Project:
     """The service as `cookiecutter --no-input` makes it."""
     command = [sys.executable, "-m", "cookiecutter", str(TEMPLATE)]
     # Not the user's: neither their defaults, nor the answers that cookiecutter keeps for them.
@@ -89,7 +191,7 @@ def generate(folder: Path, variables: dict[str, str]) -> Project:
     check(
         subprocess.run(
             [*command, *options, f"service={SERVICE}"],
-            env=environment(**variables),
+            env=environment(),
             capture_output=True,
             text=True,
             encoding="utf-8",
@@ -104,60 +206,6 @@ def check(done: subprocess.CompletedProcess[str]) -> None:
     if done.returncode:
         output = f"{done.stdout}\n{done.stderr}".strip()
         raise Exit(f"error: this failed: {' '.join(done.args)}\n{output}", code=1)
-
-
-def address(server: Server) -> dict[str, str]:
-    """The variables that lead the service to its database."""
-    return {
-        "DATABASE__HOST": server.host,
-        "DATABASE__PORT": str(server.port),
-        "DATABASE__USER": server.user,
-        "DATABASE__PASSWORD": server.password,
-        "DATABASE__NAME": SERVICE,
-        "ENVIRONMENT": "local",
-    }
-
-
-@contextmanager
-def running(project: Project, variables: dict[str, str]) -> Iterator[str]:
-    """The service in its own process, once it is ready; its address."""
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    log = project.folder / "server.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            project.command("app"),
-            env=environment(**variables, PORT=str(port)),
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            # Ctrl-C is ours: the service goes before its database does.
-            start_new_session=os.name == "posix",
-        )
-        try:
-            wait_until_ready(url, process, log)
-            yield url
-        finally:
-            stop(process)
-
-
-def wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Returns when /health says 200. Ends the command when the process does, or is too slow."""
-    deadline = monotonic() + START_SECONDS
-    while process.poll() is None and monotonic() < deadline:
-        try:
-            if httpx.get(f"{url}/health").status_code == httpx.codes.OK:
-                return
-        except httpx.TransportError:
-            sleep(POLL_SECONDS)
-    raise Exit(f"error: the service did not get ready. Its log:\n{log.read_text()}", code=1)
-
-
-def free_port() -> int:
-    """A port of this machine that nobody listens on."""
-    with closing(socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 def wait_for_interrupt() -> None:

@@ -8,7 +8,6 @@ from invoke.tasks import task
 
 from infra.project import Project, environment, stop
 from infra.report import say
-from infra.tasks.local_database import local_database
 from infra.tasks.options import FAILED, SERVICE, friendly, terminated_is_interrupted
 
 
@@ -16,6 +15,9 @@ from infra.tasks.options import FAILED, SERVICE, friendly, terminated_is_interru
 @friendly
 def dev(context: Context, service: str | None = None) -> None:
     """Start the database, migrate it, and serve with reload, until Ctrl-C."""
+    # Loaded when it is needed: every command would wait for it.
+    from infra.tasks.local_database import local_database  # noqa: PLC0415
+
     project = Project.find(service)
     with terminated_is_interrupted(), local_database(project):
         if project.run("alembic", "-c", "db/alembic.ini", "upgrade", "head"):

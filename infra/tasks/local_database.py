@@ -15,9 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_urlsafe
 
-from infra.emulator.postgres import Server
+from invoke.exceptions import Exit
+
+from infra.emulator.postgres import PostgresError, Server
 from infra.project import Project, ProjectError, environment
 from infra.report import say
+from infra.tasks.options import FAILED
 
 HERE = {"localhost", "127.0.0.1", "::1"}
 FOLDER = ".local/postgres"
@@ -71,7 +74,7 @@ class Settings:
 
 @contextmanager
 def local_database(project: Project) -> Iterator[None]:
-    """The database, up for the length of the block. Raises ProjectError or PostgresError."""
+    """The database, up for the length of the block. Raises ProjectError or Exit."""
     settings = read_settings(project)
     if settings.environment != "local":
         raise ProjectError(
@@ -93,8 +96,11 @@ def local_database(project: Project) -> Iterator[None]:
             return
         settings = move_aside(project, settings, refusal.stderr.strip())
     start = in_docker if docker_answers(project) else on_this_machine
-    with start(project, settings):
-        yield
+    try:
+        with start(project, settings):
+            yield
+    except PostgresError as error:
+        raise Exit(f"error: {error}", code=FAILED) from error
 
 
 def read_settings(project: Project) -> Settings:

@@ -8,9 +8,12 @@ from types import FrameType
 
 from invoke.exceptions import Exit
 
-from infra.emulator.postgres import PostgresError
 from infra.project import ProjectError
+from infra.release import ReleaseError
+from infra.retry import CloudError
+from infra.tasks.local_cloud import LocalCloudError
 
+ENV = "The environment: a file in environments/. Default: INVOKE_ENV, else local."
 SERVICE = "The folder of the service. Default: the one you are in."
 USAGE = 2
 FAILED = 1
@@ -26,7 +29,7 @@ def friendly[**P, T](task: Callable[P, T]) -> Callable[P, T]:
             return task(*args, **kwargs)
         except ProjectError as error:
             raise Exit(f"error: {error}", code=USAGE) from error
-        except PostgresError as error:
+        except (LocalCloudError, ReleaseError, CloudError) as error:
             raise Exit(f"error: {error}", code=FAILED) from error
         except KeyboardInterrupt:
             raise Exit("interrupted", code=INTERRUPTED) from None

@@ -1,0 +1,199 @@
+"""ci/cloud-build.yaml and a packaged source → an image, by digest, built by Cloud Build."""
+
+import re
+from collections.abc import Callable
+from difflib import get_close_matches
+from pathlib import Path
+from time import monotonic, sleep
+
+from google.cloud.devtools import cloudbuild_v1
+from google.cloud.devtools.cloudbuild_v1 import Build
+from google.protobuf import json_format  # type: ignore[import-untyped,unused-ignore]
+
+from infra.names import Names
+from infra.project import ProjectError
+from infra.release import ReleaseError
+from infra.release.logs import Line, Log, end_of
+from infra.release.source import Source
+from infra.resources.base import Work
+from infra.yaml_file import YamlError, YamlFile
+
+FILE = "ci/cloud-build.yaml"
+UNDER_WAY = {Build.Status.PENDING, Build.Status.QUEUED, Build.Status.WORKING}
+# What Cloud Run's documentation calls a build that was never started, and the like.
+MEANINGS = {
+    Build.Status.FAILURE: "a step failed",
+    Build.Status.INTERNAL_ERROR: "Cloud Build itself failed: try again",
+    Build.Status.TIMEOUT: f"it took longer than the timeout in {FILE}",
+    Build.Status.CANCELLED: "somebody cancelled it",
+    Build.Status.EXPIRED: "it waited too long for a machine: try again",
+}
+FIRST_POLL_SECONDS = 0.2
+LAST_POLL_SECONDS = 2.0
+SLOWER = 1.3
+# Cloud Logging allows 60 reads a minute.
+LOG_SECONDS = 2.0
+UNKNOWN_FIELD = re.compile(r'no field named "(?P<name>[^"]*)" at "Build(?P<path>[^"]*)"')
+FIELDS = re.compile(r"Available Fields\(except extensions\): \"\[(?P<fields>.*?)\]")
+FAILED_PATH = re.compile(r"(?P<what>[^:]*(?:: [^:]*)?) at Build\.(?P<path>[\w.\[\]]+?)\.*$")
+SUBSTITUTION = re.compile(r"\$\{?(_[A-Z0-9_]+)")
+
+
+def read(folder: Path) -> Build:
+    """The build that the service's file describes. Raises ProjectError with the file, the line
+    and the field, for anything that Cloud Build does not know."""
+    try:
+        file = YamlFile.read(folder / FILE)
+    except OSError as error:
+        raise ProjectError(f"{FILE} can't be read: {error}") from error
+    except YamlError as error:
+        raise ProjectError(f"{FILE}:{error.line}: {error}") from error
+    build = Build()
+    try:
+        json_format.ParseDict(file.value, Build.pb(build))
+    except json_format.ParseError as error:
+        raise ProjectError(explain(file, str(error))) from error
+    except (TypeError, AttributeError) as error:
+        raise ProjectError(f"{FILE}: is no build: {error}") from error
+    if not build.steps:
+        raise ProjectError(f"{FILE}: a build needs steps")
+    return build
+
+
+def explain(file: YamlFile, fault: str) -> str:
+    """A fault that protobuf found, with the line it is on."""
+    if unknown := UNKNOWN_FIELD.search(fault):
+        name, path = unknown["name"], unknown["path"].lstrip(".")
+        listed = FIELDS.search(fault)
+        fields = re.findall(r"'(\w+)'", listed["fields"]) if listed else []
+        near = get_close_matches(name, fields, 1)
+        hint = f": did you mean {near[0]}?" if near else f"; there are {', '.join(fields)}"
+        return at(file, f"{path}.{name}".lstrip("."), f"there is no such field{hint}")
+    last = re.sub(r"(Failed to parse \w+ field: )+", "", fault).rstrip(".")
+    if failed := FAILED_PATH.search(last):
+        return at(file, failed["path"], failed["what"])
+    fields = re.findall(r"Failed to parse (\w+) field", fault)
+    return at(file, ".".join(fields), last)
+
+
+def at(file: YamlFile, path: str, text: str) -> str:
+    """`ci/cloud-build.yaml:7: steps[0].name: text`."""
+    where = tuple(
+        int(part) if part.isdigit() else part for part in re.findall(r"[A-Za-z_]\w*|\d+", path)
+    )
+    return f"{FILE}:{file.line(where)}: {path}: {text}"
+
+
+def prepare(build: Build, names: Names, source: Source, tag: str) -> Build:
+    """The build of this source: where it lies, what it is called, and who builds it."""
+    build.source = cloudbuild_v1.Source(
+        storage_source=cloudbuild_v1.StorageSource(bucket=names.bucket, object_=source.object_name)
+    )
+    if not build.service_account:
+        build.service_account = f"projects/{names.project}/serviceAccounts/{names.build_account}"
+    given = {
+        "_REGION": names.region,
+        "_REPOSITORY": names.name,
+        "_SERVICE": names.name,
+        "_TAG": tag,
+    }
+    # One that the file does not use would fail a build that has to match them all.
+    used = set(SUBSTITUTION.findall(str(Build.pb(build)))) | set(build.substitutions)
+    build.substitutions.update({key: given[key] for key in given if key in used})
+    build.tags.extend([names.name, names.environment.name])
+    return build
+
+
+def run(work: Work, build: Build, tag: str, tell: Callable[[str], None]) -> str:
+    """Builds, and returns the image by digest. `tell` hears what is going on.
+
+    Raises ReleaseError with the end of the log when it fails. Interrupted, it is cancelled.
+    """
+    started = submit(work, build)
+    log = log_of(work, started.id)
+    try:
+        done = wait(work, started.name, log, tell)
+    except KeyboardInterrupt:
+        work.cloud.builds.cancel_build(cloudbuild_v1.CancelBuildRequest(name=started.name))
+        raise
+    if done.status != Build.Status.SUCCESS:
+        raise ReleaseError(failure(done, log.settled()))
+    return image_of(done, f"{work.cloud.names.image}:{tag}")
+
+
+def submit(work: Work, build: Build) -> Build:
+    """Starts the build; with its id and name, which are the server's."""
+    # A build is regional only if its project is named nowhere but in its parent.
+    request = cloudbuild_v1.CreateBuildRequest(parent=work.cloud.names.location, build=build)
+    operation = work.call("start the build", lambda: work.cloud.builds.create_build(request))
+    started: Build = operation.metadata.build
+    if not started.name:
+        started.name = f"{work.cloud.names.location}/builds/{started.id}"
+    return started
+
+
+def wait(work: Work, name: str, log: Log, tell: Callable[[str], None]) -> Build:
+    """The build when it has ended, well or not; Cloud Build itself sees to it that it does."""
+    request = cloudbuild_v1.GetBuildRequest(name=name)
+    pause = FIRST_POLL_SECONDS
+    since: str | None = None
+    next_look = monotonic() + LOG_SECONDS
+    while True:
+        build = work.read("the build", lambda: work.cloud.builds.get_build(request))
+        if build is None:
+            raise ReleaseError(f"the build {name} is gone")
+        if build.status not in UNDER_WAY:
+            return build
+        if monotonic() >= next_look:
+            if lines := log.read(since):
+                since = lines[-1].when
+                tell(lines[-1].text.strip())
+            next_look = monotonic() + LOG_SECONDS
+        elif since is None:
+            tell(progress(build))
+        sleep(pause)
+        pause = min(pause * SLOWER, LAST_POLL_SECONDS)
+
+
+def progress(build: Build) -> str:
+    """Which step a build is at."""
+    for number, step in enumerate(build.steps, 1):
+        if step.status == Build.Status.WORKING:
+            return f"step {number} of {len(build.steps)}: {step.id or step.name}"
+    return str(build.status.name).lower()
+
+
+def log_of(work: Work, build_id: str) -> Log:
+    """What the build logs."""
+    return Log(
+        work.cloud,
+        f'logName="projects/{work.cloud.names.project}/logs/cloudbuild" AND resource.type="build" '
+        f'AND resource.labels.build_id="{build_id}"',
+    )
+
+
+def failure(build: Build, lines: list[Line]) -> str:
+    """Why a build failed, the end of its log, and where to read the rest."""
+    why = MEANINGS.get(build.status, build.status.name)
+    detail = build.failure_info.detail or build.status_detail
+    failed = [
+        f"step {number}, {step.id or step.name}, ended with exit code {step.exit_code}"
+        for number, step in enumerate(build.steps, 1)
+        if step.status == Build.Status.FAILURE
+    ]
+    reasons = "; ".join(dict.fromkeys(filter(None, [why, *failed, detail])))
+    link = f"\nThe whole log: {build.log_url}" if build.log_url else ""
+    return f"the build failed: {reasons}\n{end_of(lines)}{link}"
+
+
+def image_of(build: Build, tagged: str) -> str:
+    """The image that was pushed under the tag, by digest."""
+    for pushed in build.results.images:
+        if pushed.name == tagged:
+            digest: str = pushed.digest
+            image = tagged.rpartition(":")[0]
+            return f"{image}@{digest}"
+    named = ", ".join(pushed.name for pushed in build.results.images) or "none"
+    raise ReleaseError(
+        f"the build pushed no image {tagged}: name it under images in {FILE}. It pushed: {named}"
+    )

@@ -1,0 +1,107 @@
+"""The database, brought to a revision by the image that is to be released.
+
+Alembic runs in a Cloud Run job, with the account that may change the schema. Nothing here touches
+the service: a migration that fails leaves the traffic where it is.
+"""
+
+from collections.abc import Callable
+from time import sleep
+
+from google.cloud import run_v2
+
+from infra import manifest
+from infra.manifest import Manifest
+from infra.names import PLACEHOLDER_IMAGE
+from infra.release import ReleaseError
+from infra.release.conditions import why_not_ready
+from infra.release.logs import Line, Log, end_of
+from infra.resources.base import Work
+
+HEAD = "head"
+ALEMBIC = ("-c", "db/alembic.ini", "upgrade")
+FIRST_POLL_SECONDS = 0.2
+LAST_POLL_SECONDS = 2.0
+SLOWER = 1.3
+
+
+def update_job(work: Work, shape: Manifest, image: str) -> None:
+    """Gives the job the image and the shape of this release, for this and later migrations."""
+    job = get_job(work)
+    wanted = manifest.job(shape, image)
+    wanted.labels = {**job.labels, **wanted.labels}
+    doing = f"update the job {work.cloud.names.migrate_job_name}"
+    request = run_v2.UpdateJobRequest(job=wanted)
+    done = work.wait(doing, work.call(doing, lambda: work.cloud.run_jobs.update_job(request)))
+    if done.terminal_condition.state == run_v2.Condition.State.CONDITION_FAILED:
+        why = why_not_ready(done.conditions)
+        raise ReleaseError(f"the job {work.cloud.names.migrate_job_name} can't run: {why}")
+
+
+def deployed_image(work: Work) -> str:
+    """The image the job has, which is the one deployed last. Raises ReleaseError when there is
+    none yet."""
+    image: str = get_job(work).template.template.containers[0].image
+    if image.startswith(PLACEHOLDER_IMAGE):
+        raise ReleaseError("nothing was deployed yet that could migrate: run invoke deploy")
+    return image
+
+
+def get_job(work: Work) -> run_v2.Job:
+    """The job that migrates. Raises ReleaseError when it is not there."""
+    names = work.cloud.names
+    request = run_v2.GetJobRequest(name=names.migrate_job)
+    job = work.read(names.migrate_job_name, lambda: work.cloud.run_jobs.get_job(request))
+    if job is None:
+        raise ReleaseError(
+            f"there is no job {names.migrate_job_name} to migrate with: run invoke provision "
+            f"--env {names.environment.name} first"
+        )
+    return job
+
+
+def run(work: Work, revision: str, tell: Callable[[str], None]) -> list[Line]:
+    """Migrates to the revision and returns the log. Raises ReleaseError with its end."""
+    override = run_v2.RunJobRequest.Overrides.ContainerOverride(args=[*ALEMBIC, revision])
+    request = run_v2.RunJobRequest(
+        name=work.cloud.names.migrate_job,
+        overrides=run_v2.RunJobRequest.Overrides(container_overrides=[override]),
+    )
+    operation = work.call("start the migration", lambda: work.cloud.run_jobs.run_job(request))
+    started: run_v2.Execution = operation.metadata
+    execution = wait(work, started.name, tell)
+    lines = log_of(work, execution).settled()
+    if execution.succeeded_count < max(execution.task_count, 1):
+        link = f"\nThe whole log: {execution.log_uri}" if execution.log_uri else ""
+        raise ReleaseError(
+            f"the migration to {revision} failed: {why_not_ready(execution.conditions)}\n"
+            f"{end_of(lines)}{link}\nThe service was not touched."
+        )
+    return lines
+
+
+def wait(work: Work, name: str, tell: Callable[[str], None]) -> run_v2.Execution:
+    """The execution when it has ended, well or not; the job's timeout sees to it that it does."""
+    request = run_v2.GetExecutionRequest(name=name)
+    pause = FIRST_POLL_SECONDS
+    while True:
+        execution = work.read(
+            "the migration", lambda: work.cloud.run_executions.get_execution(request)
+        )
+        if execution is None:
+            raise ReleaseError(f"the migration {name} is gone")
+        if execution.completion_time:
+            return execution
+        tell("running" if execution.running_count else "starting")
+        sleep(pause)
+        pause = min(pause * SLOWER, LAST_POLL_SECONDS)
+
+
+def log_of(work: Work, execution: run_v2.Execution) -> Log:
+    """What the execution logs."""
+    short = execution.name.rpartition("/")[2]
+    return Log(
+        work.cloud,
+        'resource.type="cloud_run_job" '
+        f'AND resource.labels.job_name="{work.cloud.names.migrate_job_name}" '
+        f'AND labels."run.googleapis.com/execution_name"="{short}"',
+    )

@@ -1,0 +1,312 @@
+"""The service's folder as an archive: what is to be built, and nothing of this machine.
+
+The same tree gives the same bytes, so that its hash can name it. What stays here is what gcloud
+would leave out (`.gcloudignore`, else `.gitignore`), and, whatever those files say, secrets.
+"""
+
+import gzip
+import hashlib
+import os
+import subprocess
+import tarfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from stat import S_ISREG
+from tempfile import TemporaryFile
+from types import TracebackType
+from typing import IO, Self
+
+from google.api_core.exceptions import PreconditionFailed
+from pathspec import GitIgnoreSpec
+
+from infra.project import ProjectError
+from infra.release import ReleaseError
+from infra.resources.base import Work
+
+INCLUDE = "#!include:"
+# What `gcloud topic gcloudignore` says stands for a missing .gcloudignore.
+GCLOUD_DEFAULT = (".gcloudignore", ".git", ".gitignore", f"{INCLUDE}.gitignore")
+NEVER = GitIgnoreSpec.from_lines(
+    [
+        ".git",
+        ".env",
+        ".env.*",
+        "!.env.example",
+        "/config.yaml",
+        "/config.yml",
+        "/config.json",
+        "/config.toml",
+        ".venv/",
+        "/.local/",
+    ]
+)
+LARGE = 50 * 1024 * 1024
+LARGEST_SHOWN = 3
+CHUNK = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file or a symbolic link of the service, by its path from the service's folder."""
+
+    path: str
+    size: int
+    executable: bool
+    link: str | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """A packaged service; `archive` is a .tar.gz, open until the end of the block."""
+
+    archive: IO[bytes]
+    sha256: str
+    size: int
+    entries: tuple[Entry, ...]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.archive.close()
+
+    @property
+    def object_name(self) -> str:
+        """Where it lies in the source bucket."""
+        return f"source/{self.sha256}.tgz"
+
+    @property
+    def summary(self) -> str:
+        """How many files and bytes, in words."""
+        plural = "" if len(self.entries) == 1 else "s"
+        return f"{len(self.entries)} file{plural}, {human_size(self.size)}"
+
+    @property
+    def advice(self) -> str | None:
+        """A warning with the largest files, when the archive is so big that something must be
+        wrong with what is left out."""
+        if self.size <= LARGE:
+            return None
+        largest = sorted(self.entries, key=lambda entry: -entry.size)[:LARGEST_SHOWN]
+        named = ", ".join(f"{entry.path} ({human_size(entry.size)})" for entry in largest)
+        return f"the source is {human_size(self.size)}; leave out what no build needs: {named}"
+
+
+def package(folder: Path) -> Source:
+    """The folder's archive. Raises ProjectError for a link that leads out of the folder, and
+    for a file that can't be read or changes meanwhile."""
+    entries = tuple(listing(folder))
+    if not entries:
+        raise ProjectError(f"{folder}: everything in it is left out by .gcloudignore")
+    archive = TemporaryFile()  # noqa: SIM115
+    try:
+        with (
+            gzip.GzipFile("", "wb", compresslevel=6, fileobj=archive, mtime=0) as packed,
+            tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar,
+        ):
+            for entry in entries:
+                add(tar, folder, entry)
+        size = archive.tell()
+        archive.seek(0)
+        sha256 = hashlib.file_digest(archive, "sha256").hexdigest()
+        archive.seek(0)
+    except BaseException:
+        archive.close()
+        raise
+    return Source(archive, sha256, size, entries)
+
+
+def add(tar: tarfile.TarFile, folder: Path, entry: Entry) -> None:
+    """Writes an entry without what differs from one machine, or moment, to another."""
+    member = tarfile.TarInfo(entry.path)
+    member.mtime = 0
+    member.mode = 0o755 if entry.executable else 0o644
+    if entry.link is not None:
+        member.type = tarfile.SYMTYPE
+        member.linkname = entry.link
+        member.mode = 0o777
+        tar.addfile(member)
+        return
+    member.size = entry.size
+    try:
+        with (folder / entry.path).open("rb") as file:
+            if os.fstat(file.fileno()).st_size != entry.size:
+                raise ProjectError(f"{entry.path} changed while it was packaged: try again")
+            tar.addfile(member, file)
+    except OSError as error:
+        raise ProjectError(f"{entry.path} can't be packaged: {error}") from error
+
+
+def listing(folder: Path) -> Iterator[Entry]:
+    """What is uploaded of the folder, in the order of the archive.
+
+    As in git, empty folders are nothing, and nothing can be re-included below a folder that is
+    left out.
+    """
+    rules, nested = read_rules(folder)
+    yield from below(folder, "", lambda path: ignored(rules, path), nested)
+
+
+def below(
+    folder: Path, inside: str, left_out: Callable[[str], bool | None], nested: bool
+) -> Iterator[Entry]:
+    """The entries of the folder `inside`, a path that is empty or ends with a slash."""
+    try:
+        found = sorted(os.scandir(folder / inside), key=lambda item: item.name)
+    except OSError as error:
+        raise ProjectError(f"{inside or folder} can't be packaged: {error}") from error
+    if nested and inside and any(item.name == ".gitignore" for item in found):
+        left_out = also(left_out, inside, read_spec(folder / inside / ".gitignore"))
+    for item in found:
+        path = inside + item.name
+        is_folder = item.is_dir(follow_symlinks=False)
+        asked = f"{path}/" if is_folder else path
+        if ignored(NEVER, asked) or left_out(asked):
+            continue
+        if is_folder:
+            yield from below(folder, asked, left_out, nested)
+        elif item.is_symlink():
+            yield Entry(path, 0, False, link_target(folder, path))
+        elif S_ISREG((stat := item.stat(follow_symlinks=False)).st_mode):
+            yield Entry(path, stat.st_size, bool(stat.st_mode & 0o100))
+
+
+def also(
+    outer: Callable[[str], bool | None], inside: str, spec: GitIgnoreSpec
+) -> Callable[[str], bool | None]:
+    """The outer rules, and above them those of a `.gitignore` further down."""
+
+    def both(path: str) -> bool | None:
+        inner = ignored(spec, path.removeprefix(inside))
+        return outer(path) if inner is None else inner
+
+    return both
+
+
+def ignored(spec: GitIgnoreSpec, path: str) -> bool | None:
+    """Whether the last rule that speaks of the path leaves it out; None when none speaks."""
+    return spec.check_file(path).include
+
+
+def read_rules(folder: Path) -> tuple[GitIgnoreSpec, bool]:
+    """The folder's rules, and whether the `.gitignore` files further down count too, which they
+    do where the folder's own one does."""
+    file = folder / ".gcloudignore"
+    lines = read_lines(file) if file.is_file() else list(GCLOUD_DEFAULT)
+    rules: list[str] = []
+    nested = False
+    for line in lines:
+        if not line.startswith(INCLUDE):
+            rules.append(line)
+            continue
+        name = line.removeprefix(INCLUDE).strip()
+        included = folder / name
+        if Path(name).name != name:
+            raise ProjectError(f"{file}: {line}: only a file beside it can be included")
+        if included.is_file():
+            rules += read_lines(included)
+        elif name != ".gitignore":
+            raise ProjectError(f"{file}: {line}: there is no such file")
+        nested = nested or name == ".gitignore"
+    return GitIgnoreSpec.from_lines(rules), nested
+
+
+def read_spec(file: Path) -> GitIgnoreSpec:
+    """The rules of one file."""
+    return GitIgnoreSpec.from_lines(read_lines(file))
+
+
+def read_lines(file: Path) -> list[str]:
+    """The lines of a text file. Raises ProjectError."""
+    try:
+        return file.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ProjectError(f"{file} can't be read: {error}") from error
+
+
+def link_target(folder: Path, path: str) -> str:
+    """Where a symbolic link leads, relative to itself. Raises ProjectError when that is out of
+    the folder, where the build won't have it."""
+    target = Path(os.readlink(folder / path))
+    parent = (folder / path).parent
+    whole = Path(os.path.normpath(parent / target))
+    if not whole.is_relative_to(folder):
+        raise ProjectError(
+            f"{path} is a symbolic link to {target}, out of the service's folder, where no build "
+            "can follow it: copy what it leads to, or leave it out in .gcloudignore"
+        )
+    relative = whole.relative_to(parent, walk_up=True) if target.is_absolute() else target
+    return str(PurePosixPath(relative.as_posix()))
+
+
+def version(folder: Path, source: Source) -> str:
+    """What names the source in a registry: its commit when it is just that, else its hash."""
+    if git(folder, "status", "--porcelain", "--", ".") == "":
+        commit = git(folder, "rev-parse", "HEAD")
+        if commit:
+            return commit
+    return source.sha256[:40]
+
+
+def git(folder: Path, *arguments: str) -> str | None:
+    """What a git command answers; None when it fails, or there is no git."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments],
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            check=False,
+        )
+    except OSError:
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def upload(work: Work, source: Source) -> bool:
+    """Puts the archive into the source bucket, unless it is there. Returns whether it had to.
+
+    Raises ReleaseError when there is no bucket, and CloudError.
+    """
+    names = work.cloud.names
+    storage = work.cloud.storage
+    bucket = work.read(f"bucket {names.bucket}", lambda: storage.get_bucket(names.bucket))
+    if bucket is None:
+        raise ReleaseError(
+            f"there is no bucket {names.bucket} to upload the source to: run invoke provision "
+            f"--env {names.environment.name} first"
+        )
+    blob = bucket.blob(source.object_name)
+
+    def send() -> bool:
+        source.archive.seek(0)
+        try:
+            blob.upload_from_file(
+                source.archive,
+                size=source.size,
+                content_type="application/gzip",
+                if_generation_match=0,
+            )
+        except PreconditionFailed:
+            # Somebody else uploaded the same bytes just now.
+            return False
+        return True
+
+    if work.read("the uploaded source", lambda: blob.exists() or None):
+        return False
+    return work.call(f"upload the source to {names.bucket}", send)
+
+
+def human_size(size: int) -> str:
+    """Bytes as a person says them."""
+    if size < 1000:
+        return f"{size} B"
+    if size < 1_000_000:
+        return f"{size / 1000:.0f} kB"
+    return f"{size / 1_000_000:.1f} MB"

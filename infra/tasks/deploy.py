@@ -1,0 +1,92 @@
+"""`invoke deploy`: one release, from the source to the traffic.
+
+    package ─► upload ─► build ─► migrate ─► new revision, healthy, without traffic ─► traffic
+
+An arrow is crossed only when what is before it is done and well. The traffic is the last thing
+that changes: a failure anywhere leaves it where it was.
+"""
+
+# ruff: noqa: PLC0415
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Event
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from invoke.context import Context
+from invoke.tasks import task
+
+from infra.report import complain, say, spell, step
+from infra.tasks.opening import Opened, open_cloud
+from infra.tasks.options import ENV, SERVICE, friendly, terminated_is_interrupted
+
+if TYPE_CHECKING:
+    from infra.resources.base import Work
+
+
+@task(help={"env": ENV, "service": SERVICE})
+@friendly
+def deploy(context: Context, env: str | None = None, service: str | None = None) -> None:
+    """Build the service, migrate its database, and roll it out once it is healthy."""
+    with terminated_is_interrupted():
+        started = perf_counter()
+        opened = open_cloud(context, service, env)
+        url = release(opened)
+        say(f"\n{opened.cloud.names.name}-{opened.environment.name} : {url}")
+        say(f"{perf_counter() - started:.1f} s in all")
+
+
+def release(opened: Opened) -> str:
+    """The whole trip, a line a step. Returns the service's address."""
+    from infra import manifest
+    from infra.release import build, migrate, rollout, source
+
+    folder, names = opened.project.folder, opened.cloud.names
+    work = work_on(opened)
+    # What is wrong with a file, or was not provisioned, is said before anything is built.
+    plan = build.read(folder)
+    live = rollout.get_service(work)
+    migrate.get_job(work)
+    versions = rollout.secret_versions(work)
+    manifest.read(folder, opened.environment, image=live.name, versions=versions)
+
+    say(f"Releasing {names.name} to {opened.environment.name}, project {names.project}:\n")
+    with source.package(folder) as packaged:
+        version = source.version(folder, packaged)
+        if packaged.advice:
+            complain(f"warning: {packaged.advice}")
+        with step_of(work, f"upload the source, {packaged.summary}"):
+            source.upload(work, packaged)
+        with step_of(work, "build the image") as tell:
+            build.prepare(plan, names, packaged, version)
+            image = build.run(work, plan, version, tell)
+    shape = manifest.read(folder, opened.environment, image=image, versions=versions)
+    with step_of(work, "migrate the database") as tell:
+        migrate.update_job(work, shape, image)
+        migrate.run(work, migrate.HEAD, tell)
+    revision = rollout.next_revision(work, version)
+    with step_of(work, f"start revision {revision}"):
+        candidate = rollout.create(work, shape, revision)
+    for percent in rollout.steps(opened.environment.release.canary):
+        with step_of(work, f"send it {percent} % of the traffic"):
+            live = rollout.promote(work, candidate, percent)
+    url: str = live.uri
+    return url
+
+
+@contextmanager
+def step_of(work: "Work", name: str) -> Iterator[Callable[[str], None]]:
+    """A step on whose line stands what its calls wait for."""
+    with step(name) as tell:
+        work.retry.report = lambda waiting: tell(f"{waiting.what}, {spell(waiting.seconds)}")
+        yield tell
+
+
+def work_on(opened: Opened) -> "Work":
+    """What the steps call the cloud with."""
+    from infra.resources.base import Reads, Work
+    from infra.retry import Retry
+
+    # With shared reads, what an API that is not enabled would have is just not there.
+    return Work(opened.cloud, Retry(Event()), {}, Reads())

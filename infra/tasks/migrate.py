@@ -1,0 +1,33 @@
+"""`invoke migrate`: the database brought to a revision, by the image that was deployed last."""
+
+# ruff: noqa: PLC0415
+
+from invoke.context import Context
+from invoke.tasks import task
+
+from infra.report import say
+from infra.tasks.deploy import step_of, work_on
+from infra.tasks.opening import open_cloud
+from infra.tasks.options import ENV, SERVICE, friendly, terminated_is_interrupted
+
+REVISION = "A revision of db/versions, or one relative to it like +1. Default: the newest, head."
+
+
+@task(help={"env": ENV, "service": SERVICE, "revision": REVISION})
+@friendly
+def migrate(
+    context: Context, env: str | None = None, service: str | None = None, revision: str = "head"
+) -> None:
+    """Run the migrations of the image deployed last, as a Cloud Run job, and show its log."""
+    with terminated_is_interrupted():
+        opened = open_cloud(context, service, env)
+        from infra.release import migrate as migration
+
+        work = work_on(opened)
+        image = migration.deployed_image(work)
+        say(f"Migrating {opened.environment.database.name} in {opened.environment.name}")
+        say(f"with {image}\n")
+        with step_of(work, f"migrate to {revision}") as tell:
+            lines = migration.run(work, revision, tell)
+        for line in lines:
+            say(f"  {line.text.rstrip()}")

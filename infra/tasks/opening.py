@@ -1,0 +1,53 @@
+"""How a task gets at its service, its environment and its cloud, from its options."""
+
+# ruff: noqa: PLC0415
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from invoke.context import Context
+
+from infra.project import Project
+from infra.tasks.local_cloud import HOST_VARIABLE, ensure_running
+
+if TYPE_CHECKING:
+    from infra.cloud import Cloud
+    from infra.environment import Environment
+
+ENV_VARIABLE = "INVOKE_ENV"
+LOCAL = "local"
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A service in one of its environments, and the cloud that environment is in."""
+
+    project: Project
+    environment: "Environment"
+    cloud: "Cloud"
+
+
+def environment_name(context: Context, env: str | None) -> str:
+    """The environment a command is for: its option, else INVOKE_ENV, else `env:` of invoke.yaml,
+    else local."""
+    return env or os.environ.get(ENV_VARIABLE) or context.config.get("env") or LOCAL
+
+
+def open_cloud(context: Context, service: str | None, env: str | None) -> Opened:
+    """The service, its environment and its cloud; the local one is started if need be.
+
+    Raises ProjectError for what is wrong with any of them, before anything is touched, and
+    LocalCloudError.
+    """
+    from infra.cloud import Cloud
+    from infra.environment import load
+
+    project = Project.find(service)
+    environment = load(project.folder, environment_name(context, env))
+    endpoint = None
+    if environment.is_local and not os.environ.get(HOST_VARIABLE):
+        endpoint = ensure_running()
+    cloud = Cloud(environment, endpoint)
+    cloud.connect()
+    return Opened(project, environment, cloud)

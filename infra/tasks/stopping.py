@@ -1,0 +1,27 @@
+"""Ctrl-C while a plan is carried out: nothing more is started, what is in flight is waited for."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Event
+from types import FrameType
+
+
+@contextmanager
+def stopping(stop: Event) -> Iterator[None]:
+    """Makes the first Ctrl-C, or SIGTERM, set the flag; the next one ends the command at once.
+
+    An exception could be raised anywhere, between a write and the note of it too; a flag is not.
+    """
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    before = {each: signal.signal(each, handle) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)

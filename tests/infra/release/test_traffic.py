@@ -1,0 +1,99 @@
+"""Which revisions get what part of the traffic on the way of a release."""
+
+import pytest
+from google.cloud import run_v2
+
+from infra.release import rollout
+from infra.release.rollout import LATEST, REVISION, Split
+
+SERVICE = "projects/p/locations/r/services/s"
+
+
+def live(
+    *statuses: run_v2.TrafficTargetStatus, ready: str = "s-2", **fields: object
+) -> run_v2.Service:
+    """A live service with the traffic."""
+    return run_v2.Service(
+        name=SERVICE,
+        latest_ready_revision=f"{SERVICE}/revisions/{ready}",
+        traffic_statuses=statuses,
+        **fields,
+    )
+
+
+def status(percent: int, revision: str = "", tag: str = "") -> run_v2.TrafficTargetStatus:
+    """A part of the traffic; without a revision it is the latest one's."""
+    kind = REVISION if revision else LATEST
+    return run_v2.TrafficTargetStatus(type_=kind, revision=revision, percent=percent, tag=tag)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "split"),
+    [
+        ((status(100),), (("s-2", 100),)),
+        ((status(100, "s-1"),), (("s-1", 100),)),
+        ((status(0, "s-2", "candidate"), status(100, "s-1")), (("s-1", 100),)),
+        ((status(30, "s-1"), status(70)), (("s-1", 30), ("s-2", 70))),
+        ((status(30, "s-2"), status(70)), (("s-2", 100),)),
+        ((), ()),
+    ],
+)
+def test_what_serves_is_known_by_revision(
+    statuses: tuple[run_v2.TrafficTargetStatus, ...], split: Split
+) -> None:
+    assert rollout.split_of(live(*statuses)) == split
+
+
+@pytest.mark.parametrize(
+    ("split", "total", "scaled"),
+    [
+        ((("a", 100),), 90, (("a", 90),)),
+        ((("a", 100),), 0, ()),
+        ((("a", 50), ("b", 50)), 75, (("a", 38), ("b", 37))),
+        ((("a", 1), ("b", 99)), 50, (("b", 50),)),
+        ((), 50, ()),
+    ],
+)
+def test_the_rest_is_shared_as_before(split: Split, total: int, scaled: Split) -> None:
+    found = rollout.scaled(split, total)
+    assert sum(percent for _, percent in found) == (total if split else 0)
+    assert found == scaled
+
+
+def test_a_candidate_has_a_tag_and_no_traffic() -> None:
+    service = live(
+        status(100, "s-1"),
+        traffic=[
+            run_v2.TrafficTarget(type_=REVISION, revision="s-1", percent=100),
+            run_v2.TrafficTarget(type_=REVISION, revision="s-0", tag="theirs"),
+            run_v2.TrafficTarget(type_=REVISION, revision="s-0", tag="candidate"),
+        ],
+    )
+    found = [
+        (each.revision, each.percent, each.tag)
+        for each in rollout.targets(service, (("s-1", 100),), candidate="s-2")
+    ]
+    assert found == [("s-1", 100, ""), ("s-0", 0, "theirs"), ("s-2", 0, "candidate")]
+
+
+@pytest.mark.parametrize(
+    ("fields", "converged"),
+    [
+        ({}, True),
+        ({"reconciling": True}, False),
+        ({"observed_generation": 6}, False),
+        ({"terminal_condition": {"state": run_v2.Condition.State.CONDITION_FAILED}}, False),
+        ({"terminal_condition": {"state": run_v2.Condition.State.CONDITION_RECONCILING}}, False),
+    ],
+)
+def test_converged_is_all_of_it(fields: dict[str, object], converged: bool) -> None:
+    done: dict[str, object] = {
+        "generation": 7,
+        "observed_generation": 7,
+        "terminal_condition": {"state": run_v2.Condition.State.CONDITION_SUCCEEDED},
+    }
+    assert rollout.is_converged(run_v2.Service(**(done | fields))) is converged
+
+
+def test_field_masks_are_in_snake_case() -> None:
+    assert rollout.snake("launchStage") == "launch_stage"
