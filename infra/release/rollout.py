@@ -13,6 +13,7 @@ from google.cloud import run_v2
 from google.protobuf import field_mask_pb2  # type: ignore[import-untyped,unused-ignore]
 
 from infra.manifest import Manifest
+from infra.names import PLACEHOLDER_IMAGE
 from infra.release import ReleaseError
 from infra.release.conditions import failed_conditions, why_not_ready
 from infra.release.logs import Log, end_of
@@ -34,10 +35,12 @@ type Split = tuple[tuple[str, int], ...]
 
 @dataclass(frozen=True)
 class Candidate:
-    """A healthy revision without traffic. `serving` has the percents of those that have it."""
+    """A healthy revision without traffic. `serving` has the percents of those that have it;
+    `is_first`: that is only the placeholder, or nobody."""
 
     revision: str
     serving: Split
+    is_first: bool
 
 
 def secret_versions(work: Work) -> dict[str, str]:
@@ -93,6 +96,9 @@ def create(work: Work, manifest: Manifest, revision: str) -> Candidate:
     """
     live = get_service(work)
     serving = split_of(live)
+    is_first = not serving or all(
+        container.image.startswith(PLACEHOLDER_IMAGE) for container in live.template.containers
+    )
     wanted = manifest.service
     wanted.template.revision = revision
     wanted.labels = {**live.labels, **wanted.labels}
@@ -105,28 +111,37 @@ def create(work: Work, manifest: Manifest, revision: str) -> Candidate:
     live = get_service(work)
     if not is_converged(live):
         raise ReleaseError(unhealthy(work, revision, serving, live.terminal_condition.message))
-    return Candidate(revision, serving)
+    return Candidate(revision, serving, is_first)
 
 
 def promote(work: Work, candidate: Candidate, percent: int) -> run_v2.Service:
     """Sends a percentage of the traffic to the revision, and the rest to those that had it.
 
     Below 100 it is watched for a while. Raises ReleaseError, with the traffic back where it was,
-    when the revision is no longer healthy.
+    when the revision is no longer healthy; interrupted below 100, it is put back too.
     """
     others = scaled(candidate.serving, 100 - percent)
-    shift(work, ((candidate.revision, percent), *others))
-    deadline = monotonic() + (CANARY_SECONDS if percent < 100 else 0)
-    while True:
-        now = get_revision(work, candidate.revision)
-        failed = failed_conditions(now.conditions) if now else ["it was deleted"]
-        if failed:
+    try:
+        shift(work, ((candidate.revision, percent), *others))
+        failed = watch(work, candidate.revision, CANARY_SECONDS if percent < 100 else 0)
+    except KeyboardInterrupt:
+        if percent < 100:
             shift(work, candidate.serving)
-            raise ReleaseError(
-                unhealthy(work, candidate.revision, candidate.serving, " ".join(failed))
-            )
-        if monotonic() >= deadline:
-            return get_service(work)
+        raise
+    if failed:
+        shift(work, candidate.serving)
+        raise ReleaseError(unhealthy(work, candidate.revision, candidate.serving, failed))
+    return get_service(work)
+
+
+def watch(work: Work, revision: str, seconds: float) -> str:
+    """Why the revision is no longer healthy, as soon as it isn't; "" when it is all the time."""
+    deadline = monotonic() + seconds
+    while True:
+        now = get_revision(work, revision)
+        failed = failed_conditions(now.conditions) if now else ["it was deleted"]
+        if failed or monotonic() >= deadline:
+            return " ".join(failed)
         sleep(POLL_SECONDS)
 
 
@@ -229,9 +244,10 @@ def log_of(work: Work, revision: str) -> Log:
     )
 
 
-def steps(canary: Iterable[int]) -> list[int]:
-    """The percents of the traffic the revision gets, one after the other."""
-    return [*canary, 100]
+def steps(candidate: Candidate, canary: Iterable[int]) -> list[int]:
+    """The percents of the traffic the revision gets, one after the other. The first release has
+    nobody to share it with."""
+    return [100] if candidate.is_first else [*canary, 100]
 
 
 def short(name: str) -> str:

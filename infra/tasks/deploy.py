@@ -68,7 +68,7 @@ def release(opened: Opened) -> str:
     revision = rollout.next_revision(work, version)
     with step_of(work, f"start revision {revision}"):
         candidate = rollout.create(work, shape, revision)
-    for percent in rollout.steps(opened.environment.release.canary):
+    for percent in rollout.steps(candidate, opened.environment.release.canary):
         with step_of(work, f"send it {percent} % of the traffic"):
             live = rollout.promote(work, candidate, percent)
     url: str = live.uri

@@ -11,7 +11,7 @@ from alembic.operations.ops import (
     ExecuteSQLOp,
     MigrateOperation,
 )
-from alembic.runtime.migration import MigrationContext
+from alembic.runtime.migration import MigrationContext, MigrationInfo
 from sqlalchemy import Column, Connection, NullPool, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlmodel import SQLModel
@@ -45,6 +45,14 @@ def keep_updated_at(
         )
 
 
+def tell(step: MigrationInfo, **others: object) -> None:
+    """Says which migration has run: it is the log of the job that migrates."""
+    script = step.up_revision
+    if script is not None:
+        done = "applied" if step.is_upgrade else "undone"
+        print(f"{done} {script.revision}: {script.doc}", flush=True)
+
+
 def migrate(connection: Connection) -> None:
     """Runs the migrations, each in a transaction of its own."""
     context.configure(
@@ -54,6 +62,7 @@ def migrate(connection: Connection) -> None:
         compare_server_default=True,
         transaction_per_migration=True,
         process_revision_directives=writer,
+        on_version_apply=tell,
     )
     with context.begin_transaction():
         context.run_migrations()

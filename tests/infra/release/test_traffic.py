@@ -97,3 +97,10 @@ def test_converged_is_all_of_it(fields: dict[str, object], converged: bool) -> N
 
 def test_field_masks_are_in_snake_case() -> None:
     assert rollout.snake("launchStage") == "launch_stage"
+
+
+def test_the_first_release_has_nobody_to_share_with() -> None:
+    first = rollout.Candidate("s-1", (("s-0", 100),), is_first=True)
+    later = rollout.Candidate("s-2", (("s-1", 100),), is_first=False)
+    assert rollout.steps(first, [10, 50]) == [100]
+    assert rollout.steps(later, [10, 50]) == [10, 50, 100]
