@@ -42,7 +42,7 @@ FORMAT = "1"
 CONTENT = ("WORKDIR", "ENV", "COPY", "RUN")
 UNREADABLE = ("ADD", "SHELL", "ONBUILD", "VOLUME")
 # An image whose only use is to bring uv.
-UV_IMAGE = "ghcr.io/astral-sh/uv"
+UV_IMAGE = "/astral-sh/uv"
 VENV = ".venv"
 
 
@@ -194,7 +194,7 @@ class _Work:
         for part in self.dockerfile.chain(stage):
             for instruction in part.instructions:
                 source = instruction.flag("from") if instruction.word == "COPY" else None
-                if source and not source.startswith(UV_IMAGE):
+                if source and UV_IMAGE not in source:
                     needed += self._needed(self._stage(source, instruction))
         unique = {self._key(each): each for each in [*needed, stage]}
         return list(unique.values())
@@ -237,7 +237,7 @@ class _Work:
     def _copy(self, stage: Stage, step: _Step) -> None:
         *sources, target = replace(step.instruction, text=step.text).items()
         other = step.instruction.flag("from")
-        if other and other.startswith(UV_IMAGE):
+        if other and UV_IMAGE in other:
             return
         into = self._path(stage, within(step.config.folder, target))
         as_folder = target.endswith("/") or len(sources) > 1 or into.is_dir()
