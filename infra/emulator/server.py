@@ -34,7 +34,7 @@ from infra.emulator.api import Api, Call, Reply, Route, Router
 from infra.emulator.cloud import Cloud
 from infra.emulator.connections import Connections
 from infra.emulator.control import Control, Pace
-from infra.emulator.faults import ErrorFault, Fault, Faults, RaceFault
+from infra.emulator.faults import ErrorFault, Fault, Faults, OperationFault, RaceFault
 from infra.emulator.faults_network import Network
 from infra.emulator.hollow import RUNS
 from infra.emulator.iam import Caller
@@ -128,11 +128,14 @@ class Emulator:
             route, params = self.router.route(api, incoming.verb, path)
             method = route.method
             _fail(struck, after=False)
-            if any(isinstance(fault.rule, RaceFault) for fault in struck):
-                faults_races.intrude(self.cloud.world, api.name, method, params)
+            struck = self._race(api, method, params, struck)
             effects = faults_effects.of(method, struck, self.pace.durations)
-            with faults_effects.applied(self.cloud.world, effects):
-                answer = self._call(api, route, params, incoming, caller)
+            try:
+                with faults_effects.applied(self.cloud.world, effects):
+                    answer = self._call(api, route, params, incoming, caller)
+            finally:
+                if not effects.begun:
+                    struck = self._spare(struck, OperationFault)
             response = self._respond(incoming, answer)
             _fail(struck, after=True)
         except errors.GoogleError as error:
@@ -152,6 +155,22 @@ class Emulator:
         method = self._method(api, incoming)
         write = writes(incoming.verb, method)
         return self.faults.strike(method, incoming.path, write=write) if method else []
+
+    def _race(
+        self, api: Api, method: str, params: Mapping[str, str], struck: Sequence[Fault]
+    ) -> Sequence[Fault]:
+        """Lets a foreign writer be faster, if that is to happen. Returns the faults that did."""
+        asked = any(isinstance(fault.rule, RaceFault) for fault in struck)
+        if asked and not faults_races.intrude(self.cloud.world, api.name, method, params):
+            return self._spare(struck, RaceFault)
+        return struck
+
+    def _spare(self, struck: Sequence[Fault], kind: type) -> Sequence[Fault]:
+        """The faults without those of a kind, which had nothing to do."""
+        for fault in struck:
+            if isinstance(fault.rule, kind):
+                self.faults.spare(fault)
+        return [fault for fault in struck if not isinstance(fault.rule, kind)]
 
     def _method(self, api: Api, incoming: Incoming) -> str:
         path = incoming.path.removeprefix(api.prefix)

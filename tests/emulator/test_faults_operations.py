@@ -132,6 +132,19 @@ def test_cloud_sqls_own_operations_fail_and_hang(hollow: Emulator, http: httpx.C
     assert http.get(f"{SQL}/instances/db").json()["state"] == "RUNNABLE"
 
 
+def test_a_fault_with_nothing_to_do_is_not_counted_as_used(
+    hollow: Emulator, http: httpx.Client
+) -> None:
+    race = hollow.fault(method="*CreateSecret", kind="race")
+    failing = hollow.fault(method="*CreateSecret", kind="operation", name="INTERNAL")
+    http.delete("/emulator/journal")
+    secrets = f"/secretmanager/v1/projects/{PROJECT}/secrets"
+    body: dict[str, Any] = {"replication": {"automatic": {}}}
+    http.post(secrets, params={"secretId": "spared"}, json=body).raise_for_status()
+    assert (hollow.used(race), hollow.used(failing)) == (0, 0)
+    assert [one["fault"] for one in hollow.calls()] == [""]
+
+
 def test_a_foreign_binding_makes_an_etag_stale(hollow: Emulator, http: httpx.Client) -> None:
     secrets = f"/secretmanager/v1/projects/{PROJECT}/secrets"
     body: dict[str, Any] = {"replication": {"automatic": {}}}
