@@ -19,8 +19,11 @@ import uvicorn
 from infra.emulator import operations, products
 from infra.emulator.api import Router
 from infra.emulator.cloud import Cloud
+from infra.emulator.guard import Guard
+from infra.emulator.peers import OwnUsersOnly
 from infra.emulator.postgres.lock import FolderLock
 from infra.emulator.server import Emulator
+from infra.emulator.state import make_private
 from infra.emulator.world import World
 
 _HOST = "127.0.0.1"
@@ -33,7 +36,7 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=0, help="0, the default, takes a free one")
     options = parser.parse_args()
     folder: Path = options.state.absolute()
-    folder.mkdir(parents=True, exist_ok=True)
+    make_private(folder)
     lock = FolderLock(folder / "lock")
     if not lock.acquire():
         print(f"error: another emulator is using {folder}", file=sys.stderr)
@@ -62,7 +65,8 @@ async def serve(folder: Path, listener: socket.socket) -> int:
     announcement = folder / "emulator.json"
     server = _Server(
         uvicorn.Config(
-            Emulator(cloud, router),
+            Guard(Emulator(cloud, router)),
+            http=OwnUsersOnly,
             access_log=False,
             log_level="warning",
             lifespan="off",
