@@ -19,6 +19,7 @@ from infra.emulator.runtime import Origin
 from infra.emulator.runtime.builder import Builder, Step
 from infra.emulator.runtime.dockerbuild import BuildError
 from infra.emulator.runtime.images import Image, Reference
+from infra.emulator.runtime.metadata import Identity
 from infra.emulator.runtime.processes import Stream
 from infra.emulator.runtime.stops import Stop
 from infra.emulator.world import World
@@ -121,6 +122,9 @@ class _Run:
             self._work(workspace)
         except _Failed as error:
             failure = error
+        except Exception as error:
+            self._break(error)
+            raise
         finally:
             shutil.rmtree(workspace, ignore_errors=True)
             shutil.rmtree(self.folder / "home", ignore_errors=True)
@@ -162,7 +166,8 @@ class _Run:
             step.entrypoint,
             tuple(step.args),
             step.dir_,
-            environment | self._secrets(step),
+            # Google's libraries in a step act as the build's account, never as whoever is logged in.
+            self.runtime.metadata(self._identity()) | environment | self._secrets(step),
             step.script,
         )
         whole = self.stop
@@ -196,6 +201,11 @@ class _Run:
             )
         step.status = _STATUS(FAILURE if code else SUCCESS)
         self._save(WORKING)
+
+    def _identity(self) -> Identity:
+        project = projects.find(self.world, self.build.project_id)
+        location = self.build.name.split("/")[3]
+        return Identity(project.id, project.number, location, self.account.email)
 
     def _secrets(self, step: cb.BuildStep) -> dict[str, str]:
         known = {one.env: one.version_name for one in self.build.available_secrets.secret_manager}
@@ -285,6 +295,13 @@ class _Run:
         self.build.status = _STATUS(status)
         put(self.world, self.build)
         operations.update(self.world, self.operation, cb.BuildOperationMetadata(build=self.build))
+
+    def _break(self, error: Exception) -> None:
+        """Ends a build that the emulator itself could not carry out."""
+        if not self.world.closing.is_set():
+            self.build.status_detail = f"The emulator failed: {error!r}"
+            self.build.finish_time = self.world.now()
+            self._save(_STATUS.INTERNAL_ERROR)
 
     def _end(self, failure: _Failed | None) -> cb.Build:
         if self.world.closing.is_set():
