@@ -166,7 +166,7 @@ class _Run:
             step.entrypoint,
             tuple(step.args),
             step.dir_,
-            # Google's libraries in a step act as the build's account, never as whoever is logged in.
+            # Google's libraries in a step act as the build's account, not as who is logged in.
             self.runtime.metadata(self._identity()) | environment | self._secrets(step),
             step.script,
         )

@@ -246,7 +246,7 @@ for _verb, _path, _name in (
 
 
 def _defaults(call: Call, name: str, project_number: str) -> Document:
-    now = call.world.timestamp()
+    now = buckets.timestamp(call.world)
     return {
         "kind": "storage#bucket",
         "id": name,
@@ -311,6 +311,6 @@ def _policy(name: str, policy: policy_pb2.Policy) -> Document:
 
 def _number(call: Call, name: str) -> int:
     text = call.query.get(name, "0")
-    if not text.isdigit():
+    if not text.isdecimal():
         raise errors.invalid(f"Invalid value '{text}' of {name}.", name)
     return int(text)
