@@ -11,16 +11,14 @@ from functools import cache
 NO_UV = "the emulator needs uv to build images: https://docs.astral.sh/uv/getting-started/"
 # What programs of a build need to know of this machine. Anything else, the credentials of whoever
 # started the emulator above all, is not for them.
-KEPT = frozenset(
-    """
-    PATH HOME LANG LC_ALL LC_CTYPE TZ TMPDIR USER LOGNAME
-    HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY NETRC
-    SSL_CERT_FILE SSL_CERT_DIR REQUESTS_CA_BUNDLE CURL_CA_BUNDLE
-    XDG_CACHE_HOME XDG_CONFIG_HOME XDG_DATA_HOME
-    LD_LIBRARY_PATH DYLD_LIBRARY_PATH PKG_CONFIG_PATH CC CXX
-    APPDATA COMSPEC LOCALAPPDATA PATHEXT SYSTEMDRIVE SYSTEMROOT TEMP TMP USERPROFILE WINDIR
-    """.split()
-)
+_OF_THE_USER = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR")
+_NETWORK = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "NETRC")
+_TRUST = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+_CACHES = ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")
+_COMPILERS = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PKG_CONFIG_PATH", "CC", "CXX")
+_WINDOWS = ("APPDATA", "COMSPEC", "LOCALAPPDATA", "PATHEXT", "SYSTEMDRIVE", "SYSTEMROOT")
+_FOLDERS = ("TEMP", "TMP", "USERPROFILE", "WINDIR")
+KEPT = {*_OF_THE_USER, *_NETWORK, *_TRUST, *_CACHES, *_COMPILERS, *_WINDOWS, *_FOLDERS}
 # Settings of uv, among them the indexes; where Pythons and compilers are.
 KEPT_PREFIXES = ("UV_", "NIX_", "PYENV_", "ASDF_", "MISE_")
 # Ours, or set again for each image; and what publishes, which a build does not.
