@@ -133,6 +133,14 @@ def check_fields(given: Mapping[str, Any], known: Iterable[str], kind: str) -> N
         )
 
 
+def number(query: Mapping[str, str], name: str) -> int:
+    """Returns a parameter that counts something, 0 where it is not given; else 400."""
+    text = query.get(name, "0")
+    if not text.isdecimal():
+        raise errors.invalid(f"Invalid value '{text}' of {name}.", name)
+    return int(text)
+
+
 def key(bucket: str, name: str) -> str:
     """The name of an object's document: a bucket's objects sort by name."""
     return f"{bucket}/{name}"

@@ -1,4 +1,4 @@
-"""Cloud Build v1: builds. What runs them is in build/; triggers are in cloudbuild_config.py."""
+"""Cloud Build v1: builds. What runs them is in build/; triggers are in cloudbuild_triggers.py."""
 
 import uuid
 from datetime import timedelta

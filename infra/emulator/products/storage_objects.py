@@ -44,7 +44,8 @@ def list_objects(call: Call) -> Document:
         raise errors.unimplemented("storage.objects.list with matchGlob")
     prefix, delimiter = query.get("prefix", ""), query.get("delimiter", "")
     first, last = query.get("startOffset", ""), query.get("endOffset", "")
-    most, after = _size(query.get("maxResults", "")), pages.key(query.get("pageToken", ""))
+    most = min(buckets.number(query, "maxResults") or _PAGE, _PAGE)
+    after = pages.key(query.get("pageToken", ""))
     entries: dict[str, Document | None] = {}
     start = buckets.key(bucket, max(first, after))
     for _, document in call.world.items(OBJECTS, buckets.key(bucket, prefix), start):
@@ -144,13 +145,6 @@ for _verb, _path, _name in (
     for _uri in uris(_path):
         api.known(_verb, _uri, f"storage.objects.{_name}")
 api.known("POST", "/batch/storage/v1", "storage.batch")
-
-
-def _size(given: str) -> int:
-    """How many results a page has."""
-    if given and not given.isdecimal():
-        raise errors.invalid(f"Invalid value '{given}' of maxResults.", "maxResults")
-    return min(int(given or 0) or _PAGE, _PAGE)
 
 
 def shown(call: Call, body: Document) -> Document:
