@@ -11,6 +11,13 @@ from infra.emulator.world import Document, World
 _TIER = re.compile(r"db-(f1-micro|g1-small|custom-\d+-\d+|n1-[a-z]+-\d+)")
 _TIER_PLUS = re.compile(r"db-(perf-optimized-N-\d+|c4a-highmem-\d+)")
 _POSTGRES = re.compile(r"POSTGRES_(\d+)(_\d+)?")
+_FLAG = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)?")
+# Files, programs and addresses of a server: Cloud SQL lets nobody set these.
+_OURS = re.compile(
+    r".*_(command|file|directory|directories|library|libraries|library_path)|listen_addresses|port"
+    r"|unix_socket_.*|ssl(_.*)?|log_(destination|filename|directory)|logging_collector|bonjour.*"
+    r"|allow_alter_system|superuser_reserved_connections|password_encryption_.*"
+)
 _AGENT = "emulated@gcp-sa-cloud-sql.iam.gserviceaccount.com"
 # What the caller does not decide.
 FIXED = (
@@ -114,6 +121,9 @@ def check(body: Document) -> None:
             f"Invalid request: Invalid Tier ({tier}) for ({edition}) Edition. Use a predefined "
             f"Tier like {example} instead."
         )
+    for name in flags(body):
+        if not _FLAG.fullmatch(name) or _OURS.fullmatch(name):
+            raise errors.invalid(f"Invalid request: Invalid flag name ({name}).")
     if len(flags(body)) != len(settings.get("databaseFlags", ())):
         raise errors.invalid("Invalid request: a database flag is given twice.")
 
