@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from infra.emulator.runtime.dockerbuild import BuildError, BuildRequest, ImageBuilder, Say
+from infra.emulator.runtime.dockerbuild import ImageBuilder, Say
+from infra.emulator.runtime.dockerplan import BuildError, BuildRequest
 from infra.emulator.runtime.images import Image, Images, Reference
 from infra.emulator.runtime.tools import machine_environment
 
