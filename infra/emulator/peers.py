@@ -7,31 +7,24 @@ on a machine that several people share, that must be this user alone, and root, 
 import asyncio
 import json
 import os
-import sys
-from pathlib import Path
 from typing import Any
 
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from infra.emulator import errors
+from infra.emulator.connections import Address, owner
 
-_TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
 ANY_USER = "CLOUD_EMULATOR_ANY_USER"
 
 
-def is_strangers(client: int, server: int) -> bool:
-    """Whether the connection from one port of this machine to another is another user's.
+def is_strangers(client: Address, server: Address) -> bool:
+    """Whether a connection within this machine comes from another user's program.
 
     False where the system does not say, as on macOS. A connection that its client has given up
     has no owner any more, and is a stranger's: nobody waits for the answer.
     """
-    rows = [row for table in _TABLES for row in _rows(table)]
-    ours = {os.geteuid(), 0} if sys.platform != "win32" else set()
-    for local, remote, user, inode in rows:
-        if (local, remote) == (client, server):
-            return inode == 0 or user not in ours
-    # A table without the port we listen on is of no use, as in some sandboxes.
-    return any(local == server for local, _, _, _ in rows)
+    found = owner(client, server)
+    return found is not None and not (found.there and found.user in (os.geteuid(), 0))
 
 
 class OwnUsersOnly(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
@@ -47,27 +40,9 @@ class OwnUsersOnly(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
         server = transport.get_extra_info("sockname")
         if os.environ.get(ANY_USER) == "1" or not (client and server):
             return
-        if is_strangers(client[1], server[1]):
+        if is_strangers(client[:2], server[:2]):
             transport.write(_REFUSAL)
             transport.close()
-
-
-def _rows(table: Path) -> list[tuple[int, int, int, int]]:
-    """Local port, remote port, user and inode of each TCP connection of this machine."""
-    try:
-        lines = table.read_text("ascii").splitlines()[1:]
-    except OSError:
-        return []
-    fields = (line.split() for line in lines)
-    return [
-        (_port(field[1]), _port(field[2]), int(field[7]), int(field[9]))
-        for field in fields
-        if len(field) > 9
-    ]
-
-
-def _port(address: str) -> int:
-    return int(address.rpartition(":")[2], 16)
 
 
 def _refusal() -> bytes:

@@ -10,7 +10,7 @@ from http.client import HTTPConnection
 
 import pytest
 
-from infra.emulator import guard
+from infra.emulator import connections, guard
 from infra.emulator.runtime.hosts import is_local
 from tests.emulator.emulators import Emulator
 from tests.emulator.postgres.machine import NOBODY, only_root
@@ -103,6 +103,26 @@ def test_a_body_that_does_not_end_is_cut_off(emulator: Emulator) -> None:
             said = b""
     assert said == b"" or said.startswith(b"HTTP/1.1 413 ")
     assert emulator.http().get("/").status_code == 200
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says whose a connection is")
+@pytest.mark.parametrize("look", ["asked", "looked up"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "::ffff:127.0.0.1"])
+def test_a_connection_has_its_owner_until_it_is_given_up(look: str, host: str) -> None:
+    ask = connections._ask if look == "asked" else connections._look_up
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        client = socket.create_connection((host, port))
+        accepted, end = listener.accept()
+        with accepted:
+            assert ask(end, ("127.0.0.1", port)) == connections.Owner(os.geteuid(), there=True)
+            # The same ports, from another address of this machine.
+            other = ("127.0.0.2", end[1])
+            assert ask(other, ("127.0.0.1", port)) in (None, connections.Owner(0, there=False))
+            client.close()
+            found = connections.owner(end, ("127.0.0.1", port))
+            assert found is not None
+            assert not found.there
 
 
 ASK = """
