@@ -12,7 +12,7 @@ from typing import Any
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from infra.emulator import errors
-from infra.emulator.connections import Address, owner
+from infra.emulator.owners import Address, owner
 
 ANY_USER = "CLOUD_EMULATOR_ANY_USER"
 

@@ -10,7 +10,7 @@ from http.client import HTTPConnection
 
 import pytest
 
-from infra.emulator import connections, guard
+from infra.emulator import guard, owners
 from infra.emulator.runtime.hosts import is_local
 from tests.emulator.emulators import Emulator
 from tests.emulator.postgres.machine import NOBODY, only_root
@@ -120,7 +120,7 @@ def test_a_connection_has_its_owner_until_it_is_given_up(look: str, host: str) -
             other = ("127.0.0.2", end[1])
             assert ask(other, ("127.0.0.1", port)) in (None, connections.Owner(0, there=False))
             client.close()
-            found = connections.owner(end, ("127.0.0.1", port))
+            found = owners.owner(end, ("127.0.0.1", port))
             assert found is not None
             assert not found.there
 
