@@ -15,8 +15,8 @@ import pytest
 
 from infra.emulator.runtime import Launch, Origin, Probe, Route, Runtime, Settings, Spec, StartError
 from infra.emulator.runtime.context import Context
-from infra.emulator.runtime.dockerbuild import BuildRequest
 from infra.emulator.runtime.dockerfile import DockerfileError, expand, parse, within
+from infra.emulator.runtime.dockerplan import BuildRequest
 from infra.emulator.runtime.images import Reference
 from infra.emulator.runtime.logs import Entry, line_entry
 from infra.emulator.runtime.stops import Stop
