@@ -1,5 +1,6 @@
 """The APIs a service needs, enabled in its project. They are the project's, and stay."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar, override
@@ -31,6 +32,12 @@ class Apis(Resource):
     """All the APIs, in a call."""
 
     kind: ClassVar[str] = "apis"
+    permissions: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "read": ("serviceusage.services.get",),
+        "create": ("serviceusage.services.enable", "serviceusage.operations.get"),
+        "update": ("serviceusage.services.enable", "serviceusage.operations.get"),
+        "delete": (),
+    }
     shared: ClassVar[bool] = True
 
     @property

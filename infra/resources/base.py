@@ -131,6 +131,8 @@ class Resource(ABC):
 
     kind: ClassVar[str]
     """What people call it."""
+    permissions: ClassVar[Mapping[str, tuple[str, ...]]]
+    """The IAM permissions that its calls need: to `read`, `create`, `update` and `delete`."""
     shared: ClassVar[bool] = False
     """Whether others may use it too: then it is nobody's, and is never deleted."""
     parted: ClassVar[bool] = False
@@ -147,6 +149,10 @@ class Resource(ABC):
     def key(self) -> str:
         """How it is known in this stack."""
         return f"{self.kind} {self.name}"
+
+    def requires(self, verb: str) -> tuple[str, ...]:
+        """The IAM permissions it needs, where it is: a verb is one of `permissions`."""
+        return self.permissions[verb]
 
     @abstractmethod
     def declared(self, live: Live | None) -> Fields:

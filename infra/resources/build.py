@@ -1,5 +1,6 @@
 """Cloud Build: the connection to GitHub, its repository, and the trigger that builds pushes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, override
 
@@ -37,6 +38,16 @@ class Connection(Resource):
     """The connection to GitHub. Services of a region share it; a person has to consent once."""
 
     kind: ClassVar[str] = "connection"
+    permissions: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "read": ("cloudbuild.connections.get",),
+        "create": (
+            "cloudbuild.connections.create",
+            "cloudbuild.connections.get",
+            "cloudbuild.operations.get",
+        ),
+        "update": (),
+        "delete": (),
+    }
     shared: ClassVar[bool] = True
 
     @property
@@ -112,6 +123,12 @@ class ConnectedRepository(Resource):
     """The repository, as the connection knows it."""
 
     kind: ClassVar[str] = "repository"
+    permissions: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "read": ("cloudbuild.repositories.get",),
+        "create": ("cloudbuild.operations.get", "cloudbuild.repositories.create"),
+        "update": (),
+        "delete": (),
+    }
     shared: ClassVar[bool] = True
     fixed: ClassVar[dict[str, str]] = {
         "remoteUri": "a connected repository can't change: remove it from the connection"
@@ -166,6 +183,16 @@ class Trigger(Resource):
     """The trigger. Its id is Google's and its name ours; its description is its mark."""
 
     kind: ClassVar[str] = "trigger"
+    permissions: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "read": ("cloudbuild.builds.list",),
+        "create": ("cloudbuild.builds.create", "iam.serviceAccounts.actAs"),
+        "update": (
+            "cloudbuild.builds.list",
+            "cloudbuild.builds.update",
+            "iam.serviceAccounts.actAs",
+        ),
+        "delete": ("cloudbuild.builds.list", "cloudbuild.builds.update"),
+    }
 
     declaration: Declared
 

@@ -1,5 +1,6 @@
 """Cloud SQL: the instance, its database, and the user the service logs in as."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, override
 
@@ -47,6 +48,12 @@ class Instance(Resource):
     """A Cloud SQL instance. What grows by itself, its disk, is not declared."""
 
     kind: ClassVar[str] = "sql instance"
+    permissions: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "read": ("cloudsql.instances.get",),
+        "create": ("cloudsql.instances.create", "cloudsql.instances.get"),
+        "update": ("cloudsql.instances.get", "cloudsql.instances.update"),
+        "delete": ("cloudsql.instances.delete", "cloudsql.instances.get"),
+    }
     fixed: ClassVar[dict[str, str]] = {
         "region": "an instance can't move: give database.instance another name",
         "databaseVersion": "a major upgrade stops the database and can't be undone; do it with "
@@ -183,6 +190,12 @@ class Database(Resource):
     """A database of the instance."""
 
     kind: ClassVar[str] = "database"
+    permissions: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "read": ("cloudsql.databases.get",),
+        "create": ("cloudsql.databases.create", "cloudsql.instances.get"),
+        "update": (),
+        "delete": (),
+    }
     parted: ClassVar[bool] = True
 
     @property
@@ -231,6 +244,31 @@ class User(Resource):
     """
 
     kind: ClassVar[str] = "database user"
+    permissions: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "read": (
+            "cloudsql.users.list",
+            "secretmanager.secrets.get",
+            "secretmanager.secrets.list",
+            "secretmanager.versions.list",
+        ),
+        "create": (
+            "cloudsql.instances.get",
+            "cloudsql.users.create",
+            "secretmanager.secrets.get",
+            "secretmanager.secrets.update",
+            "secretmanager.versions.access",
+            "secretmanager.versions.list",
+        ),
+        "update": (
+            "cloudsql.instances.get",
+            "cloudsql.users.update",
+            "secretmanager.secrets.get",
+            "secretmanager.secrets.update",
+            "secretmanager.versions.access",
+            "secretmanager.versions.list",
+        ),
+        "delete": (),
+    }
     parted: ClassVar[bool] = True
 
     @property

@@ -1,5 +1,6 @@
 """Artifact Registry: the repository of the service's images, and what is cleaned up in it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, override
 
@@ -34,6 +35,12 @@ class Repository(Resource):
     """A repository of images: old ones go, but for the last few."""
 
     kind: ClassVar[str] = "registry"
+    permissions: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "read": ("artifactregistry.repositories.get",),
+        "create": ("artifactregistry.repositories.create",),
+        "update": ("artifactregistry.repositories.get", "artifactregistry.repositories.update"),
+        "delete": ("artifactregistry.repositories.delete",),
+    }
     fixed: ClassVar[dict[str, str]] = {"format": "a repository's format can't change"}
 
     @property
@@ -145,6 +152,8 @@ def describe(policy: artifactregistry_v1.CleanupPolicy) -> str:
 @dataclass(frozen=True)
 class RepositoryScope(Scope):
     """The repository's policy."""
+
+    policy: ClassVar[str] = "artifactregistry.repositories"
 
     @override
     def get(self, cloud: Cloud, request: iam_policy_pb2.GetIamPolicyRequest) -> policy_pb2.Policy:

@@ -3,7 +3,7 @@
 A value is never a field, so that no plan, log or argument ever holds one.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from secrets import token_urlsafe
@@ -39,6 +39,12 @@ class Secret(Resource):
     secret: str
 
     kind: ClassVar[str] = "secret"
+    permissions: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "read": ("secretmanager.secrets.get", "secretmanager.secrets.list"),
+        "create": ("secretmanager.secrets.create",),
+        "update": ("secretmanager.secrets.get", "secretmanager.secrets.update"),
+        "delete": ("secretmanager.secrets.delete",),
+    }
 
     @property
     @override
@@ -168,6 +174,12 @@ class Password(Resource):
     """
 
     kind: ClassVar[str] = "password"
+    permissions: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "read": ("secretmanager.versions.list",),
+        "create": ("secretmanager.versions.add", "secretmanager.versions.list"),
+        "update": (),
+        "delete": (),
+    }
     parted: ClassVar[bool] = True
 
     @property
@@ -202,6 +214,8 @@ class Password(Resource):
 @dataclass(frozen=True)
 class SecretScope(Scope):
     """A secret's policy."""
+
+    policy: ClassVar[str] = "secretmanager.secrets"
 
     @override
     def get(self, cloud: Cloud, request: iam_policy_pb2.GetIamPolicyRequest) -> policy_pb2.Policy:

@@ -1,6 +1,7 @@
 """Cloud Storage: the bucket the source is uploaded to."""
 
 import base64
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar, override
@@ -31,6 +32,17 @@ class Bucket(Resource):
     """A bucket: nothing in it is public, and nothing in it gets old."""
 
     kind: ClassVar[str] = "bucket"
+    permissions: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "read": ("storage.buckets.get",),
+        "create": ("storage.buckets.create",),
+        "update": (
+            "storage.buckets.get",
+            "storage.buckets.getIamPolicy",
+            "storage.buckets.setIamPolicy",
+            "storage.buckets.update",
+        ),
+        "delete": ("storage.buckets.delete", "storage.objects.delete", "storage.objects.list"),
+    }
     fixed: ClassVar[dict[str, str]] = {"location": "a bucket can't move"}
 
     @property
@@ -110,6 +122,8 @@ def observe(bucket: StorageBucket) -> Live:
 @dataclass(frozen=True)
 class BucketScope(Scope):
     """A bucket's policy; `resource` is the bucket's name."""
+
+    policy: ClassVar[str] = "storage.buckets"
 
     @override
     def get(self, cloud: Cloud, request: iam_policy_pb2.GetIamPolicyRequest) -> policy_pb2.Policy:
