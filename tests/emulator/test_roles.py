@@ -62,7 +62,7 @@ def test_who_has_a_role_may_what_is_in_it_and_no_more(emulator: Emulator, projec
         **emulator.arguments("secretmanager", email)
     )
     assert list(client.list_secrets(parent=f"projects/{project}")) == []
-    secret = {"replication": {"automatic": {}}}
+    secret: dict[str, object] = {"replication": {"automatic": {}}}
     request = {"parent": f"projects/{project}", "secret_id": "one", "secret": secret}
     with pytest.raises(exceptions.Forbidden):
         client.create_secret(request=request)

@@ -1,0 +1,59 @@
+"""What builds a push: the connection to GitHub, and what Google's own agents need for it."""
+
+from google.iam.v1 import policy_pb2  # type: ignore[import-untyped]
+
+from infra.doctor.base import Context, Finding, failed, ok, skipped
+from infra.resources.iam import ProjectScope, get_policy
+
+NO_TRIGGER = "the environment declares no trigger"
+BUILD = "gcp-sa-cloudbuild"
+RUN = "serverless-robot-prod"
+KEEPS_TOKEN = "roles/secretmanager.admin"  # noqa: S105
+RUNS = "roles/run.serviceAgent"
+
+
+def connection(context: Context) -> list[Finding]:
+    """Whether somebody has consented at GitHub, or the link to do it."""
+    change = context.change("connection")
+    if change is None:
+        return [skipped("connection", NO_TRIGGER)]
+    name, live = change.resource.name, change.live
+    if live is None:
+        return [ok("connection", f"{name} is made by provision, which then shows GitHub's link")]
+    if live.waiting:
+        text, _, fix = live.waiting.partition(": open ")
+        link = fix.partition("\n")[0]
+        return [failed("connection", f"{name} is not usable yet: {text}", f"Open {link}")]
+    return [ok("connection", f"{name} is installed")]
+
+
+def agents(context: Context) -> list[Finding]:
+    """Whether Google's agents may do what a connection and a service need of them."""
+    if context.environment.trigger is None:
+        return [skipped("agents", NO_TRIGGER)]
+    name = f"projects/{context.project}"
+    get = context.cloud.projects.get_project
+    found = context.read("read the project", lambda: get(name=name))
+    number = found.name.rpartition("/")[2]
+    scope = ProjectScope(name, context.project)
+    policy = context.read("read the policy", lambda: get_policy(context.cloud, scope))
+    findings = [agent(context, policy, number, BUILD, KEEPS_TOKEN, "keeps GitHub's token")]
+    if context.cloud.is_emulated:
+        findings.append(skipped("agents", "the emulator's Cloud Run needs no agent"))
+    else:
+        findings.append(agent(context, policy, number, RUN, RUNS, "runs the service"))
+    return findings
+
+
+def agent(  # noqa: PLR0913, PLR0917
+    context: Context, policy: policy_pb2.Policy, number: str, domain: str, role: str, purpose: str
+) -> Finding:
+    """Whether one agent has its role on the project."""
+    email = f"service-{number}@{domain}.iam.gserviceaccount.com"
+    member = f"serviceAccount:{email}"
+    if any(role == each.role and member in each.members for each in policy.bindings):
+        return ok("agents", f"{email} has {role}")
+    fix = (
+        f"gcloud projects add-iam-policy-binding {context.project} --member={member} --role={role}"
+    )
+    return failed("agents", f"{email}, which {purpose}, lacks {role}", fix)
