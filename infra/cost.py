@@ -96,7 +96,7 @@ def note(environment: Environment) -> str:
     where = environment.region
     lines = [
         f"Costs {more} {total:.0f} {table.currency} a month, at list prices of {table.taken} "
-        "(docs/cost.md; --no-cost leaves this out)"
+        "(--no-cost leaves this out)"
     ]
     lines += [f"  {item.title:<{WIDTH}} {shown(item.month)}" for item in listed]
     if where not in table.cloud_sql.regions:

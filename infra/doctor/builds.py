@@ -37,12 +37,21 @@ def agents(context: Context) -> list[Finding]:
     number = found.name.rpartition("/")[2]
     scope = ProjectScope(name, context.project)
     policy = context.read("read the policy", lambda: get_policy(context.cloud, scope))
-    findings = [agent(context, policy, number, BUILD, KEEPS_TOKEN, "keeps GitHub's token")]
+    if is_installed(context):
+        findings = [ok("agents", "Cloud Build's keeps GitHub's token already")]
+    else:
+        findings = [agent(context, policy, number, BUILD, KEEPS_TOKEN, "keeps GitHub's token")]
     if context.cloud.is_emulated:
         findings.append(skipped("agents", "the emulator's Cloud Run needs no agent"))
     else:
         findings.append(agent(context, policy, number, RUN, RUNS, "runs the service"))
     return findings
+
+
+def is_installed(context: Context) -> bool:
+    """Whether the connection works: then what its agent may do is enough, wherever granted."""
+    change = context.change("connection")
+    return change is not None and change.live is not None and not change.live.waiting
 
 
 def agent(  # noqa: PLR0913, PLR0917
@@ -54,6 +63,7 @@ def agent(  # noqa: PLR0913, PLR0917
     if any(role == each.role and member in each.members for each in policy.bindings):
         return ok("agents", f"{email} has {role}")
     fix = (
-        f"gcloud projects add-iam-policy-binding {context.project} --member={member} --role={role}"
+        f"gcloud projects add-iam-policy-binding {context.project} "
+        f"--member={member} --role={role} --condition=None"
     )
     return failed("agents", f"{email}, which {purpose}, lacks {role}", fix)

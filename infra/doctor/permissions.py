@@ -126,7 +126,7 @@ def lacking(context: Context, granted: str, names: list[str]) -> Finding:
     member = context.member or "user:YOU"
     fix = (
         f"gcloud projects add-iam-policy-binding {context.project} "
-        f"--member={member} --role={granted}\n"
+        f"--member={member} --role={granted} --condition=None\n"
         f"or, for all of them and no more: invoke doctor --role --env {context.environment.name}"
     )
     return failed(CHECK, f"missing {', '.join(names)}", fix)

@@ -48,6 +48,14 @@ RELEASE: dict[str, tuple[str, ...]] = {
 }
 """What each step of `invoke deploy` and `invoke migrate` needs."""
 
+LEASE = (
+    "storage.objects.create",
+    "storage.objects.delete",
+    "storage.objects.get",
+    "storage.objects.update",
+)
+"""What it takes to be the only one who writes: an object in the bucket of the source."""
+
 PROVISION = ("read", "create", "update")
 DESTROY = ("read", "delete")
 
@@ -64,7 +72,9 @@ def due(plan: Plan) -> set[str]:
         for verb in verbs.get(change.action, ("read",))
         for permission in change.resource.requires(verb)
     )
-    return {*known, *needed((resource for resource, _ in plan.failures), PROVISION)}
+    unread = [resource for resource, _ in plan.failures]
+    lease = LEASE if plan.due or unread else ()
+    return {*known, *needed(unread, PROVISION), *lease}
 
 
 def needed(resources: Iterable[Resource], verbs: Iterable[str]) -> set[str]:
@@ -81,7 +91,7 @@ def needed(resources: Iterable[Resource], verbs: Iterable[str]) -> set[str]:
 def least(resources: Iterable[Resource], *, destroy: bool = False) -> list[str]:
     """What provision, deploy and migrate need, and with `destroy` that too; sorted."""
     listed = list(resources)
-    found = needed(listed, PROVISION)
+    found = {*needed(listed, PROVISION), *LEASE}
     found.update(permission for step in RELEASE.values() for permission in step)
     if destroy:
         found |= needed(listed, DESTROY)

@@ -209,6 +209,12 @@ def test_the_agent_that_keeps_githubs_token_needs_its_role(look: Look, host: str
     assert has.state is State.OK
 
 
+def test_the_agent_of_a_connection_that_works_has_what_it_needs(look: Look, host: str) -> None:
+    connect(host, "works-already", "COMPLETE")
+    agent, _ = look(project="works-already", trigger=TRIGGER)["agents"]
+    assert agent.text == "Cloud Build's keeps GitHub's token already"
+
+
 def examined(limited: Limited) -> dict[str, list[Finding]]:
     """What is found by an account with limited permissions."""
     environment = limited.environment
@@ -239,7 +245,7 @@ def test_a_missing_permission_is_named_with_the_command_that_grants_it(
     assert (
         f"gcloud projects add-iam-policy-binding {project} "
         f"--member=serviceAccount:{ACCOUNT}@{project}.iam.gserviceaccount.com "
-        "--role=roles/cloudsql.admin" in sql.fix
+        "--role=roles/cloudsql.admin --condition=None" in sql.fix
     )
     assert run.text == "missing run.services.create"
 

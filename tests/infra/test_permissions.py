@@ -10,7 +10,7 @@ import yaml
 
 from infra.apply import Outcome, apply, refuse
 from infra.cloud import Cloud
-from infra.doctor.role import PROVISION, RELEASE, needed, role
+from infra.doctor.role import LEASE, PROVISION, RELEASE, needed, role
 from infra.emulator import roles
 from infra.environment import Environment
 from infra.events import Event, Finished, Status
@@ -152,7 +152,8 @@ def folder(tmp_path: Path) -> Path:
 
 def wanted(folder: Path, *verbs: str) -> set[str]:
     """What a stack with a trigger needs for all that the verbs say."""
-    return needed(stack(declare(trigger=TRIGGER), folder), verbs)
+    lease = LEASE if {*verbs} != {"read"} else ()
+    return {*needed(stack(declare(trigger=TRIGGER), folder), verbs), *lease}
 
 
 def test_exactly_these_provision_and_destroy(host: str, folder: Path) -> None:
