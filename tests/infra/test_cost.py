@@ -1,6 +1,10 @@
 """The cost note: the arithmetic of the table, with its date; nothing for the local cloud."""
 
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,7 +12,8 @@ import yaml
 
 from infra.cost import PRICES, Prices, database, instances, items, note, prices
 from infra.environment import Environment
-from tests.infra.services import declare
+from infra.tasks.local_cloud import HOST_VARIABLE, scratch_cloud
+from tests.infra.services import declare, make_folder
 
 
 def month(environment: Environment) -> float:
@@ -107,3 +112,32 @@ def test_a_price_the_table_lacks_is_an_error() -> None:
     del given["cloud_sql"]["storage_month"]
     with pytest.raises(ValueError, match="storage_month"):
         Prices.model_validate(given)
+
+
+def test_provision_notes_it_unless_told_not_to(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "orders")
+    (folder / "environments").mkdir()
+    (folder / "pyproject.toml").touch()
+    (folder / "tasks.py").write_text("from infra.tasks import namespace as namespace\n")
+    text = "project: acme-stg\nregion: us-central1\nservice:\n  name: orders\n"
+    for name in ("stg", "local"):
+        (folder / "environments" / f"{name}.yaml").write_text(text)
+    with scratch_cloud(tmp_path / "cloud") as cloud:
+
+        def says(*options: str) -> bool:
+            answer = subprocess.run(
+                [sys.executable, "-m", "invoke", "provision", "--check", *options],
+                cwd=folder,
+                env={**os.environ, HOST_VARIABLE: cloud.host},
+                capture_output=True,
+                text=True,
+                encoding="utf-8",
+                check=True,
+            )
+            return "Costs about 27 USD a month" in answer.stdout
+
+        assert says("--env", "stg")
+        assert not says("--env", "stg", "--no-cost")
+        assert not says("--env", "local")
+        (folder / "invoke.yaml").write_text("cost: false\n")
+        assert not says("--env", "stg")
