@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from time import monotonic
 
 from infra.events import Event, Finished, Started, Status, Waited
-from infra.graph import reversed_needs, walk
-from infra.plan import Action, Change, Plan, Session, to_converge
+from infra.graph import walk
+from infra.plan import Action, Change, Plan, Session, order, to_converge
 from infra.resources.base import Difference, Resource, Work
 from infra.retry import PATIENCE, Cause, CloudError, Retry, Stopped, Waiting, backoff
 
@@ -75,15 +75,11 @@ class Application:
         self.session = session
         self.changes: Mapping[str, Change] = {each.resource.key: each for each in plan.changes}
         self.outcome = Outcome({})
-        self.removing = any(each.action is Action.DELETE for each in plan.changes)
+        self.removing = any(each.removing for each in plan.changes)
 
     def run(self) -> Outcome:
         """Walks the graph."""
-        needs = {
-            key: {need.key for need in change.resource.needs}
-            for key, change in self.changes.items()
-        }
-        graph = reversed_needs(needs) if self.removing else needs
+        graph = order(self.changes, removing=self.removing)
         walk(graph, self.visit, self.block, self.session.stop)
         self.outcome.interrupted = self.session.stop.is_set()
         return self.outcome
@@ -112,7 +108,7 @@ class Application:
             return replace(failed, seconds=monotonic() - started)
         except Stopped:
             return Finished(resource.kind, resource.name, Status.BLOCKED, "interrupted")
-        text = DONE[change.action]
+        text = ", ".join(filter(None, (DONE[change.action], change.reason)))
         finished = Finished(resource.kind, resource.name, Status.CHANGED, text)
         if waiting:
             finished = replace(finished, status=Status.WAITING, text=waiting)
@@ -150,7 +146,7 @@ class Application:
         Raises CloudError for what turns out to be somebody else's.
         """
         resource = change.resource
-        live = resource.read(work)
+        live = work.look(resource)
         if self.removing:
             return None if live is None else change
         if live is None and error.cause is Cause.EXISTS:

@@ -8,6 +8,7 @@ this module imports none of Google's libraries.
 
 import random
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,6 +17,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
 from infra.report import spell
+from infra.rest import ConnectionLost, RestError
 
 if TYPE_CHECKING:
     from google.api_core.exceptions import GoogleAPICallError
@@ -202,22 +204,37 @@ def backoff(patience: Patience, tries: int, *, jitter: bool = True) -> float:
 
 def classify(error: Exception, *, recent: bool = False) -> Cause | None:
     """What an error means, None when it is none of a call's."""
-    import requests
-    from google.api_core import exceptions
-    from google.auth import exceptions as auth
-
+    if isinstance(error, RestError):
+        return classify_answer(error, recent=recent)
+    if isinstance(error, ConnectionLost):
+        return Cause.TRANSIENT
     if isinstance(error, CloudError):
         return None
-    if isinstance(error, auth.TransportError | requests.ConnectionError | requests.Timeout):
-        return Cause.TRANSIENT
-    if isinstance(error, auth.GoogleAuthError):
-        return Cause.DENIED
-    if not isinstance(error, exceptions.GoogleAPICallError):
-        return None
-    return classify_answer(error, recent=recent)
+    return classify_clients(error, recent=recent)
 
 
-def classify_answer(error: "GoogleAPICallError", *, recent: bool) -> Cause:
+def classify_clients(error: Exception, *, recent: bool) -> Cause | None:
+    """What an error of Google's clients means; of a library that was not loaded there is none."""
+    if "requests" in sys.modules:
+        import requests
+
+        if isinstance(error, requests.ConnectionError | requests.Timeout):
+            return Cause.TRANSIENT
+    if "google.auth" in sys.modules:
+        from google.auth import exceptions as auth
+
+        if isinstance(error, auth.GoogleAuthError):
+            lost = isinstance(error, auth.TransportError)
+            return Cause.TRANSIENT if lost else Cause.DENIED
+    if "google.api_core" in sys.modules:
+        from google.api_core import exceptions
+
+        if isinstance(error, exceptions.GoogleAPICallError):
+            return classify_answer(error, recent=recent)
+    return None
+
+
+def classify_answer(error: "GoogleAPICallError | RestError", *, recent: bool) -> Cause:
     """What an answer of Google's means."""
     text = f"{error.reason or ''} {error.errors} {error.message}"
     code = int(error.code or 0)
@@ -252,21 +269,18 @@ def cause_of(text: str) -> Cause:
     return Cause.PROPAGATING if SECRET_WORDS.search(text) else Cause.INVALID
 
 
-def is_conflict(error: "GoogleAPICallError", text: str) -> bool:
+def is_conflict(error: "GoogleAPICallError | RestError", text: str) -> bool:
     """Whether a 409 says that somebody was faster, rather than that it exists."""
     if re.search(r"already exists|ALREADY_EXISTS|already own|AlreadyExists", text):
         return False
-    status = str(getattr(error, "grpc_status_code", ""))
+    status = f"{getattr(error, 'grpc_status_code', '')}{getattr(error, 'status', '')}"
     return "ABORTED" in f"{status}{text}" or bool(CONFLICT_WORDS.search(text))
 
 
 def is_disabled(error: Exception) -> bool:
     """Whether it says that the API is not enabled in the project."""
-    from google.api_core.exceptions import Forbidden
-
-    return isinstance(error, Forbidden) and bool(
-        DISABLED_WORDS.search(f"{error.reason or ''} {error.message}")
-    )
+    said = f"{getattr(error, 'reason', '') or ''} {getattr(error, 'message', '')}"
+    return getattr(error, "code", None) == 403 and bool(DISABLED_WORDS.search(said))
 
 
 def waited_for(cause: Cause, error: Exception) -> str:

@@ -9,13 +9,16 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from threading import Event as Flag
+from threading import Lock
 
 from infra.cloud import Cloud
 from infra.environment import Environment
 from infra.events import Event
 from infra.plan import Change, Plan, Session, plan, to_converge
-from infra.resources.base import Reads, Resource
+from infra.resources.base import Resource
+from infra.rest import Request
 from infra.retry import Cause, CloudError, Retry, first_line, is_disabled
+from infra.yaml_file import Value
 
 
 class State(StrEnum):
@@ -51,7 +54,8 @@ class Context:
     resources: list[Resource]
     member: str = ""
     """Who calls, as policies name them: `user:ann@acme.com`. Empty when Google does not say."""
-    shared: Reads = field(default_factory=Reads)
+    lock: Lock = field(default_factory=Lock)
+    planned: Plan | None = None
 
     @property
     def project(self) -> str:
@@ -61,10 +65,10 @@ class Context:
     @property
     def plan(self) -> Plan:
         """What provision would do, read once whoever asks first."""
-        return self.shared.once(("plan",), self._plan)
-
-    def _plan(self) -> Plan:
-        return plan(self.resources, Session(self.cloud, unheard), to_converge)
+        with self.lock:
+            if self.planned is None:
+                self.planned = plan(self.resources, Session(self.cloud, unheard), to_converge)
+            return self.planned
 
     def change(self, kind: str) -> Change | None:
         """What provision would do about the first resource of a kind; None for none of that kind.
@@ -75,6 +79,10 @@ class Context:
             if resource.kind == kind:
                 raise Unreadable(said(error))
         return next((each for each in self.plan.changes if each.resource.kind == kind), None)
+
+    def fetch(self, doing: str, request: Request) -> Value:
+        """What a request is answered. Raises Unreadable."""
+        return self.read(doing, lambda: self.cloud.rest.fetch(request))
 
     def read[T](self, doing: str, function: Callable[[], T]) -> T:
         """What a call answers. Raises Unreadable."""

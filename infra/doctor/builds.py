@@ -1,9 +1,10 @@
 """What builds a push: the connection to GitHub, and what Google's own agents need for it."""
 
-from google.iam.v1 import policy_pb2  # type: ignore[import-untyped]
-
 from infra.doctor.base import Context, Finding, failed, ok, skipped
-from infra.resources.iam import ProjectScope, get_policy
+from infra.doctor.project import get_project
+from infra.resources.asks import last, text
+from infra.resources.iam import ProjectScope, granted, path
+from infra.yaml_file import Value
 
 NO_TRIGGER = "the environment declares no trigger"
 BUILD = "gcp-sa-cloudbuild"
@@ -31,12 +32,9 @@ def agents(context: Context) -> list[Finding]:
     """Whether Google's agents may do what a connection and a service need of them."""
     if context.environment.trigger is None:
         return [skipped("agents", NO_TRIGGER)]
-    name = f"projects/{context.project}"
-    get = context.cloud.projects.get_project
-    found = context.read("read the project", lambda: get(name=name))
-    number = found.name.rpartition("/")[2]
-    scope = ProjectScope(name, context.project)
-    policy = context.read("read the policy", lambda: get_policy(context.cloud, scope))
+    number = last(text(get_project(context), "name"))
+    scope = ProjectScope(f"projects/{context.project}", context.project)
+    policy = context.fetch("read the policy", scope.request())
     if is_installed(context):
         findings = [ok("agents", "Cloud Build's keeps GitHub's token already")]
     else:
@@ -55,12 +53,12 @@ def is_installed(context: Context) -> bool:
 
 
 def agent(  # noqa: PLR0913, PLR0917
-    context: Context, policy: policy_pb2.Policy, number: str, domain: str, role: str, purpose: str
+    context: Context, policy: Value, number: str, domain: str, role: str, purpose: str
 ) -> Finding:
     """Whether one agent has its role on the project."""
     email = f"service-{number}@{domain}.iam.gserviceaccount.com"
     member = f"serviceAccount:{email}"
-    if any(role == each.role and member in each.members for each in policy.bindings):
+    if path((role, member)) in granted(policy):
         return ok("agents", f"{email} has {role}")
     fix = (
         f"gcloud projects add-iam-policy-binding {context.project} "

@@ -1,15 +1,14 @@
 """Who calls Google, and for how long: the one check that the others can't do without."""
 
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-from google.auth.credentials import Credentials
-from google.auth.exceptions import GoogleAuthError
-from google.auth.transport.requests import Request
-
-from infra.doctor.base import Context, Finding, failed, ok
+from infra.doctor.base import Context, Finding, Unreadable, failed, ok
 from infra.project import ProjectError
 from infra.report import spell
-from infra.retry import first_line
+
+if TYPE_CHECKING:
+    from google.auth.credentials import Credentials
 
 LOGIN = "login"
 AGAIN = "gcloud auth application-default login"
@@ -20,20 +19,18 @@ EMULATED = "user:owner@local"
 def login(context: Context) -> list[Finding]:
     """Whether there is somebody to call as; notes in the context who."""
     try:
-        context.cloud.connect()
-        credentials = context.cloud.credentials
-        if not credentials.valid:
-            credentials.refresh(Request())  # type: ignore[no-untyped-call]
+        context.read("log in", context.cloud.connect)
+        context.read("log in", context.cloud.rest.login.headers)
     except ProjectError as error:
         text, _, fix = str(error).partition(". ")
         return [failed(LOGIN, text, fix)]
-    except GoogleAuthError as error:
-        return [failed(LOGIN, first_line(str(error.args[0])), fix_of(context))]
-    context.member = member_of(context, credentials)
+    except Unreadable as error:
+        return [failed(LOGIN, str(error), fix_of(context))]
+    context.member = member_of(context)
     who = context.member.partition(":")[2] or "somebody Google does not name"
     if context.cloud.is_emulated:
         return [ok(LOGIN, f"{who}, at the emulator on {context.cloud.endpoint}")]
-    return [ok(LOGIN, f"{who}{lasting(credentials)}")]
+    return [ok(LOGIN, f"{who}{lasting(context.cloud.credentials)}")]
 
 
 def fix_of(context: Context) -> str:
@@ -48,12 +45,13 @@ def fix_of(context: Context) -> str:
     )
 
 
-def member_of(context: Context, credentials: Credentials) -> str:
+def member_of(context: Context) -> str:
     """Who calls, as policies name them; "" when Google does not say."""
     if context.environment.impersonate:
         return f"serviceAccount:{context.environment.impersonate}"
     if context.cloud.is_emulated:
         return EMULATED
+    credentials = context.cloud.credentials
     email = str(getattr(credentials, "service_account_email", "") or "")
     if "@" not in email:
         # In the body: an address ends up in logs.
@@ -67,7 +65,7 @@ def member_of(context: Context, credentials: Credentials) -> str:
     return f"{kind}:{email}"
 
 
-def lasting(credentials: Credentials) -> str:
+def lasting(credentials: "Credentials") -> str:
     """How long the token lasts that was just made."""
     if credentials.expiry is None:
         return ""

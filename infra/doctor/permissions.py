@@ -1,17 +1,17 @@
 """Whether the caller may do what the plan is about to: no more is asked for than that."""
 
+import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable
 
-from google.api_core.exceptions import InvalidArgument
-from google.iam.v1 import iam_policy_pb2  # type: ignore[import-untyped]
-
 from infra.doctor import role
 from infra.doctor.base import Context, Finding, Unreadable, failed, ok, skipped
-from infra.resources.iam import send
+from infra.resources.asks import at
+from infra.rest import Request, RestError
 
 CHECK = "permissions"
+INVALID = 400
 AT_ONCE = 100
 """Google tests as many in a call."""
 ACT_AS = "iam.serviceAccounts.actAs"
@@ -60,51 +60,48 @@ def test(context: Context, wanted: Iterable[str]) -> tuple[set[str], set[str]]:
     while left:
         some = left[:AT_ONCE]
         try:
-            held |= context.read("test your permissions", lambda some=some: ask(context, some))  # type: ignore[misc]
+            held |= ask(context, "cloudresourcemanager", f"v3/projects/{context.project}", some)
         except Unreadable as error:
-            named = NOT_HERE.search(str(error))
-            if not isinstance(cause_of(error), InvalidArgument) or named is None:
+            refused = not_here(error)
+            if refused not in some:
                 raise
-            if named["permission"] not in left:
-                raise
-            untested.add(named["permission"])
-            left.remove(named["permission"])
+            untested.add(refused)
+            left.remove(refused)
             continue
         left = left[AT_ONCE:]
     return held, untested
 
 
-def cause_of(error: BaseException) -> BaseException | None:
-    """What was raised first."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return error
+def not_here(error: Unreadable) -> str:
+    """The permission that Google says there is none of on what was asked about; "" for none."""
+    cause = error.__cause__
+    while cause is not None and cause.__cause__ is not None:
+        cause = cause.__cause__
+    if not isinstance(cause, RestError) or cause.code != INVALID:
+        return ""
+    named = NOT_HERE.search(cause.message)
+    return named["permission"] if named else ""
 
 
-def ask(context: Context, wanted: list[str]) -> set[str]:
-    """Those of up to a hundred permissions that the caller has on the project."""
-    request = iam_policy_pb2.TestIamPermissionsRequest(
-        resource=f"projects/{context.project}", permissions=wanted
-    )
-    return set(context.cloud.projects.test_iam_permissions(request).permissions)
+def ask(context: Context, api: str, resource: str, wanted: list[str]) -> set[str]:
+    """Those of up to a hundred permissions that the caller has on something. Raises Unreadable."""
+    body = json.dumps({"permissions": wanted})
+    request = Request(api, f"{resource}:testIamPermissions", body=body)
+    found = at(context.fetch("test your permissions", request), "permissions")
+    return {str(each) for each in found} if isinstance(found, list) else set()
 
 
 def acts_as_all(context: Context) -> bool:
     """Whether the caller may use each of the service's accounts, where that is granted on them."""
     names = context.cloud.names
-    for email in (names.run_account, names.build_account, names.migrate_account):
-        url = f"{context.cloud.iam}/{email}:testIamPermissions"
-        body: dict[str, object] = {"permissions": [ACT_AS]}
-        try:
-            answer = context.read(
-                "test your permissions",
-                lambda url=url, body=body: send(context.cloud, "POST", url, body),  # type: ignore[misc]
-            )
-        except Unreadable:
-            return False
-        if not answer.get("permissions"):
-            return False
-    return True
+    accounts = f"v1/projects/{context.project}/serviceAccounts"
+    try:
+        return all(
+            ask(context, "iam", f"{accounts}/{email}", [ACT_AS])
+            for email in (names.run_account, names.build_account, names.migrate_account)
+        )
+    except Unreadable:
+        return False
 
 
 def by_role(missing: Iterable[str]) -> dict[str, list[str]]:

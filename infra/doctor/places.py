@@ -1,12 +1,10 @@
 """Where it is to run, and on what: the region, the database's tier, and the region's quota."""
 
 import re
-from typing import cast
-
-from google.cloud import sqladmin_v1beta4
 
 from infra.doctor.base import Context, Finding, failed, ok, skipped
-from infra.resources.iam import Json, send
+from infra.resources.asks import at, listed, text
+from infra.rest import Json, Request
 
 CUSTOM = re.compile(r"db-custom-(?P<cpus>\d+)-(?P<megabytes>\d+)")
 MOST_CPUS = 96
@@ -20,9 +18,9 @@ CPU_QUOTA = "CpuAllocPerProjectRegion"
 def region(context: Context) -> list[Finding]:
     """Whether Cloud Run is in the region."""
     wanted = context.environment.region
-    url = f"{context.cloud.url('run')}/v1/projects/{context.project}/locations"
-    answer = context.read("list the regions", lambda: send(context.cloud, "GET", url))
-    regions = sorted(str(each.get("locationId")) for each in listed(answer, "locations"))
+    request = Request("run", f"v1/projects/{context.project}/locations", items="locations")
+    answer = {"locations": context.fetch("list the regions", request)}
+    regions = sorted(text(each, "locationId") for each in listed(answer, "locations"))
     if wanted in regions:
         return [ok("region", f"Cloud Run is in {wanted}")]
     fix = f"Set region: to one of {', '.join(regions)}"
@@ -35,13 +33,16 @@ def tier(context: Context) -> list[Finding]:
     custom = CUSTOM.fullmatch(wanted)
     if custom:
         return custom_tier(wanted, int(custom["cpus"]), int(custom["megabytes"]))
-    tiers = context.read("list the tiers", lambda: list_tiers(context))
-    found = next((each for each in tiers if each.tier == wanted), None)
-    if found is None:
-        fix = f"Set database.tier to one of {', '.join(sorted(each.tier for each in tiers))}"
+    request = Request("sqladmin", f"sql/v1beta4/projects/{context.project}/tiers")
+    tiers = {
+        text(each, "tier"): each
+        for each in listed(context.fetch("list the tiers", request), "items")
+    }
+    if wanted not in tiers:
+        fix = f"Set database.tier to one of {', '.join(sorted(tiers))}"
         return [failed("tier", f"Cloud SQL has no tier {wanted}", f"{fix}, or db-custom-CPUS-MB")]
-    where = context.environment.region
-    if found.region and where not in found.region:
+    where, regions = context.environment.region, at(tiers[wanted], "region")
+    if isinstance(regions, list) and where not in regions:
         fix = "Set another region, or another database.tier"
         return [failed("tier", f"Cloud SQL has no {wanted} in {where}", fix)]
     return [ok("tier", f"Cloud SQL has {wanted}")]
@@ -63,45 +64,30 @@ def custom_tier(wanted: str, cpus: int, megabytes: int) -> list[Finding]:
     return [failed("tier", f"Cloud SQL makes no {wanted}: {text}", "Correct database.tier")]
 
 
-def list_tiers(context: Context) -> list[sqladmin_v1beta4.Tier]:
-    """The tiers that Cloud SQL has."""
-    request = sqladmin_v1beta4.SqlTiersListRequest(project=context.project)
-    client = sqladmin_v1beta4.SqlTiersServiceClient(
-        credentials=context.cloud.credentials,
-        transport="rest",
-        client_options=context.cloud.options("sqladmin"),
-    )
-    return list(client.list(request).items)
-
-
 def quotas(context: Context) -> list[Finding]:
     """Whether the region has CPUs for all the instances."""
     service, where = context.environment.service, context.environment.region
-    url = (
-        f"{context.cloud.url('cloudquotas')}/v1/projects/{context.project}/locations/global"
-        f"/services/run.googleapis.com/quotaInfos/{CPU_QUOTA}"
-    )
-    answer = context.read("read the quota", lambda: send(context.cloud, "GET", url))
+    services = f"v1/projects/{context.project}/locations/global/services"
+    request = Request("cloudquotas", f"{services}/run.googleapis.com/quotaInfos/{CPU_QUOTA}")
+    answer = context.fetch("read the quota", request)
     limit = next((each for each in listed(answer, "dimensionsInfos") if is_in(each, where)), None)
     if limit is None:
         return [skipped("quotas", f"Google tells no limit of Cloud Run's CPUs in {where}")]
-    most = int(str(cast("Json", limit.get("details", {})).get("value", 0))) / 1000
+    most = int(text(limit, "details", "value") or 0) / 1000
     wanted = service.max_instances * float(service.cpu)
-    text = f"{service.max_instances} instances × {service.cpu} vCPU = {wanted:g}"  # noqa: RUF001
+    arithmetic = f"{service.max_instances} instances × {service.cpu} vCPU = {wanted:g}"  # noqa: RUF001
     if wanted <= most:
-        return [ok("quotas", f"{text} of the {most:g} that Cloud Run may use in {where}")]
+        return [ok("quotas", f"{arithmetic} of the {most:g} that Cloud Run may use in {where}")]
     console = f"https://console.cloud.google.com/iam-admin/quotas?project={context.project}"
     fix = (
         f"Set service.max_instances to at most {int(most / float(service.cpu))}, or ask: {console}"
     )
-    return [failed("quotas", f"{text}, above the {most:g} that Cloud Run may use in {where}", fix)]
+    return [
+        failed("quotas", f"{arithmetic}, above the {most:g} that Cloud Run may use in {where}", fix)
+    ]
 
 
 def is_in(info: Json, where: str) -> bool:
     """Whether a limit is one of the region's."""
-    return where in cast("list[str]", info.get("applicableLocations", []))
-
-
-def listed(answer: Json, key: str) -> list[Json]:
-    """A list of an answer's."""
-    return cast("list[Json]", answer.get(key, []))
+    locations = at(info, "applicableLocations")
+    return isinstance(locations, list) and where in locations

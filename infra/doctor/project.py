@@ -1,39 +1,42 @@
 """The project: that it is there, that it is paid for, and which APIs it has enabled."""
 
-from google.cloud import resourcemanager_v3
-
 from infra.doctor.base import Context, Finding, Unreadable, failed, ok, skipped
-from infra.resources.iam import send
+from infra.resources.asks import flag, last, text
+from infra.rest import Request
+from infra.yaml_file import Value
 
-ACTIVE = resourcemanager_v3.Project.State.ACTIVE
+ACTIVE = "ACTIVE"
 SHOWN = 4
 
 
 def project(context: Context) -> list[Finding]:
     """Whether the project is there, and not about to be deleted."""
     name, check = context.project, "project"
-    get = context.cloud.projects.get_project
     try:
-        found = context.read("read the project", lambda: get(name=f"projects/{name}"))
+        found = get_project(context)
     except Unreadable as error:
         fix = (
             f"Correct project: in environments/{context.environment.name}.yaml, or have "
             f"roles/browser granted on it; gcloud projects list shows those you may see."
         )
         return [failed(check, f"{name} is not there, or not for you to see: {error}", fix)]
-    if found.state != ACTIVE:
-        fix = f"gcloud projects undelete {name}"
-        return [failed(check, f"{name} is {found.state.name}", fix)]
-    return [ok(check, f"{name} is active, number {found.name.rpartition('/')[2]}")]
+    if (state := text(found, "state")) != ACTIVE:
+        return [failed(check, f"{name} is {state}", f"gcloud projects undelete {name}")]
+    return [ok(check, f"{name} is active, number {last(text(found, 'name'))}")]
+
+
+def get_project(context: Context) -> Value:
+    """The project, as Resource Manager has it. Raises Unreadable."""
+    request = Request("cloudresourcemanager", f"v3/projects/{context.project}")
+    return context.fetch("read the project", request)
 
 
 def billing(context: Context) -> list[Finding]:
     """Whether somebody pays: without that no API of ours can be enabled."""
-    url = f"{context.cloud.url('cloudbilling')}/v1/projects/{context.project}/billingInfo"
-    info = context.read("read the billing", lambda: send(context.cloud, "GET", url))
-    account = str(info.get("billingAccountName", ""))
-    if info.get("billingEnabled"):
-        return [ok("billing", f"paid by {account.rpartition('/')[2]}")]
+    request = Request("cloudbilling", f"v1/projects/{context.project}/billingInfo")
+    info = context.fetch("read the billing", request)
+    if flag(info, "billingEnabled"):
+        return [ok("billing", f"paid by {last(text(info, 'billingAccountName'))}")]
     fix = (
         f"gcloud billing projects link {context.project} --billing-account=ACCOUNT\n"
         "(gcloud billing accounts list shows them)"

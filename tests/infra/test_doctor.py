@@ -17,9 +17,9 @@ from infra.doctor.places import custom_tier
 from infra.doctor.role import least
 from infra.emulator import roles
 from infra.events import Status
-from infra.resources.iam import send
 from infra.stack import stack
 from infra.tasks.local_cloud import scratch_cloud
+from tests.infra.limited import set_policy
 from tests.infra.services import TRIGGER, declare, make_folder
 from tests.infra.test_permissions import ACCOUNT, Limited, wanted
 
@@ -252,11 +252,11 @@ def test_a_missing_permission_is_named_with_the_command_that_grants_it(
 
 def test_of_what_can_not_be_read_everything_is_asked_for(host: str, folder: Path) -> None:
     enough = wanted(folder, "read", "create", "update")
-    limited = Limited(host, folder, enough - {"run.jobs.get", "run.jobs.update"})
+    limited = Limited(host, folder, enough - {"run.jobs.list", "run.jobs.update"})
     # An API that is not enabled has nothing to be read.
     enable(host, limited.environment.project, "run")
     (lacking,) = examined(limited)["permissions"]
-    assert lacking.text == "missing run.jobs.get, run.jobs.update"
+    assert lacking.text == "missing run.jobs.list, run.jobs.update"
 
 
 def disable_trigger(limited: Limited) -> None:
@@ -269,18 +269,19 @@ def disable_trigger(limited: Limited) -> None:
 
 def let_act_as(limited: Limited, *accounts: str) -> None:
     """Grants it on each of the service's accounts."""
-    members = [f"serviceAccount:{limited.environment.impersonate}"]
-    policy = {"bindings": [{"role": "roles/iam.serviceAccountUser", "members": members}]}
     for each in accounts:
-        url = f"{limited.owner.iam}/{limited.owner.names.account(each)}:setIamPolicy"
-        send(limited.owner, "POST", url, {"policy": policy})
+        email = limited.owner.names.account(each)
+        project = limited.environment.project
+        url = f"{limited.owner.url('iam')}/v1/projects/{project}/serviceAccounts/{email}"
+        member = f"serviceAccount:{limited.environment.impersonate}"
+        set_policy(limited.owner, url, "roles/iam.serviceAccountUser", [member])
 
 
 def test_to_act_as_the_accounts_may_be_granted_on_them(host: str, folder: Path) -> None:
     enough = wanted(folder, "read", "create", "update")
     limited = Limited(host, folder, enough)
     assert not limited.run()[0].count(Status.FAILED)
-    limited.allow(enough - {permissions.ACT_AS}, again=True)
+    limited.allow(enough - {permissions.ACT_AS})
     disable_trigger(limited)
     (lacking,) = examined(limited)["permissions"]
     assert lacking.text == f"missing {permissions.ACT_AS}"

@@ -16,9 +16,10 @@ from infra.environment import Environment
 from infra.events import Event, Finished, Status
 from infra.plan import Session, plan, to_converge, to_remove
 from infra.resources.base import Resource
-from infra.resources.iam import Grants, Scope, send
+from infra.resources.iam import Grants, Scope
 from infra.stack import stack
 from infra.tasks.local_cloud import scratch_cloud
+from tests.infra.limited import make_account, set_role
 from tests.infra.services import TRIGGER, declare, make_folder
 
 VERBS = {"read", "create", "update", "delete"}
@@ -112,25 +113,11 @@ class Limited:
         self.owner = Cloud(declare(**fields), host)
         self.environment: Environment = declare(**fields, impersonate=email)
         self.cloud = Cloud(self.environment, host)
-        send(self.owner, "POST", self.owner.iam, {"accountId": ACCOUNT})
-        self.allow(permissions)
-        policy = {"bindings": [{"role": self.role, "members": [f"serviceAccount:{email}"]}]}
-        url = f"{self.owner.url('cloudresourcemanager')}/v3/projects/{project}:setIamPolicy"
-        send(self.owner, "POST", url, {"policy": policy})
+        make_account(self.owner, ACCOUNT, permissions)
 
-    @property
-    def role(self) -> str:
-        """The full name of the account's role."""
-        return f"projects/{self.environment.project}/roles/provisioner"
-
-    def allow(self, permissions: set[str], *, again: bool = False) -> None:
-        """Makes the role of the account, or changes it."""
-        role = {"title": "Provisions", "stage": "GA", "includedPermissions": sorted(permissions)}
-        url = f"{self.owner.url('iam')}/v1/projects/{self.environment.project}/roles"
-        if again:
-            send(self.owner, "PATCH", f"{url}/provisioner", {**role})
-        else:
-            send(self.owner, "POST", url, {"roleId": "provisioner", "role": role})
+    def allow(self, permissions: set[str]) -> None:
+        """Gives the account other permissions."""
+        set_role(self.owner, permissions, again=True)
 
     def run(self, *, remove: bool = False) -> tuple[Outcome, str]:
         """Provisions, or destroys, as the account; how it ended, and what was said."""

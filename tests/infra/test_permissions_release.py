@@ -11,14 +11,13 @@ import pytest
 from infra.cloud import Cloud
 from infra.doctor.role import least
 from infra.environment import Environment, load
-from infra.resources.iam import send
 from infra.stack import stack
 from infra.tasks.local_cloud import HOST_VARIABLE, scratch_cloud
 from tests.conftest import Bake
+from tests.infra.limited import make_account
 
 PROJECT = "least-project"
 EMAIL = f"releaser@{PROJECT}.iam.gserviceaccount.com"
-ROLE = f"projects/{PROJECT}/roles/releaser"
 ENVIRONMENT = f"""\
 project: {PROJECT}
 region: europe-west1
@@ -38,17 +37,6 @@ def host(tmp_path: Path) -> Iterator[str]:
         yield running.host
 
 
-def admit(owner: Cloud, permissions: list[str]) -> None:
-    """Makes the account, with a role of exactly these permissions."""
-    send(owner, "POST", owner.iam, {"accountId": "releaser"})
-    role: dict[str, object] = {"title": "Releases", "includedPermissions": permissions}
-    roles = f"{owner.url('iam')}/v1/projects/{PROJECT}/roles"
-    send(owner, "POST", roles, {"roleId": "releaser", "role": role})
-    bindings = [{"role": ROLE, "members": [f"serviceAccount:{EMAIL}"]}]
-    url = f"{owner.url('cloudresourcemanager')}/v3/projects/{PROJECT}:setIamPolicy"
-    send(owner, "POST", url, {"policy": {"bindings": bindings}})
-
-
 def without_account(environment: Environment) -> Environment:
     """The same, for the owner."""
     return environment.model_copy(update={"impersonate": None})
@@ -59,7 +47,8 @@ def test_it_provisions_deploys_migrates_and_destroys(baked: Bake, host: str) -> 
     (folder / "environments" / "stg.yaml").write_text(ENVIRONMENT)
     environment = load(folder, "stg")
     resources = stack(environment, folder)
-    admit(Cloud(without_account(environment), host), least(resources, destroy=True))
+    owner = Cloud(without_account(environment), host)
+    assert make_account(owner, "releaser", least(resources, destroy=True)) == EMAIL
     for command in (
         ["provision"],
         ["deploy"],
