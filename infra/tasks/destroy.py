@@ -3,6 +3,7 @@
 # ruff: noqa: PLC0415
 
 import sys
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -22,12 +23,17 @@ if TYPE_CHECKING:
     from infra.plan import Plan
 
 YES = "Do not ask for the service's name to be typed."
+KEEP_DATA = "Keep the instance, the database, its user, and the password's secret."
 
 
-@task(help={"env": ENV, "service": SERVICE, "yes": YES})
+@task(help={"env": ENV, "service": SERVICE, "yes": YES, "keep-data": KEEP_DATA})
 @friendly
 def destroy(
-    context: Context, env: str | None = None, service: str | None = None, yes: bool = False
+    context: Context,
+    env: str | None = None,
+    service: str | None = None,
+    yes: bool = False,
+    keep_data: bool = False,
 ) -> None:
     """Delete what is the service's in an environment, its database and secrets included."""
     started = perf_counter()
@@ -41,7 +47,8 @@ def destroy(
         name = f"{names.name}-{opened.environment.name}"
         with Reporter() as reporter:
             session = Session(opened.cloud, reporter)
-            planned = plan(stack(opened.environment, opened.project.folder), session, to_remove)
+            decide = partial(to_remove, keep_data=keep_data)
+            planned = plan(stack(opened.environment, opened.project.folder), session, decide)
             if planned.refused or planned.failures:
                 outcome = apply.refuse(planned, session)
         if planned.refused or planned.failures:
@@ -61,9 +68,17 @@ def destroy(
 
 def confirm(planned: "Plan", name: str, project: str) -> None:
     """Asks for the service's name to be typed. Raises ProjectError when it is not."""
+    from infra.plan import Action
+
     say(f"This deletes, in project {project}, with all that is in it:\n")
     for change in planned.due:
-        say(f"  {change.resource.kind} {change.resource.name}")
+        if change.action is Action.DELETE:
+            say(f"  {change.resource.kind} {change.resource.name}")
+    kept = [change for change in planned.changes if change.reason]
+    if kept:
+        say("\nThis stays:\n")
+    for change in kept:
+        say(f"  {change.resource.kind} {change.resource.name}  {change.reason}")
     if not sys.stdin.isatty():
         raise ProjectError("nothing was deleted: there is no terminal to ask at; say --yes")
     say("\nType the service's name to go on:")
