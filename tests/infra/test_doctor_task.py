@@ -49,9 +49,11 @@ def folder(tmp_path: Path) -> Path:
 def ask(host: str, folder: Path) -> Ask:
     """Runs the command in the service's folder."""
 
-    def run(*arguments: str, at: str = host) -> subprocess.CompletedProcess[str]:
+    def run(
+        *arguments: str, at: str = host, task: str = "doctor"
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "invoke", "doctor", *arguments],
+            [sys.executable, "-m", "invoke", task, *arguments],
             cwd=folder,
             env={**os.environ, HOST_VARIABLE: at},
             capture_output=True,
@@ -79,6 +81,16 @@ def test_a_cloud_that_does_not_answer_is_a_failure_like_others(ask: Ask) -> None
     answer = ask("--env", "stg", at="127.0.0.1:1")
     assert answer.returncode == 1
     assert "  failed   login" in answer.stdout
+
+
+def test_an_account_that_can_not_be_had_is_no_traceback(ask: Ask, folder: Path) -> None:
+    with (folder / "environments" / "stg.yaml").open("a") as file:
+        file.write("impersonate: nobody@acme-stg.iam.gserviceaccount.com\n")
+    for task in ("doctor", "provision"):
+        answer = ask("--env", "stg", task=task)
+        assert answer.returncode == 1
+        assert "Unknown service account" in answer.stdout
+        assert "Traceback" not in answer.stderr
 
 
 def test_the_role_needs_no_cloud_and_is_all_that_is_printed(ask: Ask, folder: Path) -> None:
