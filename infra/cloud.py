@@ -62,7 +62,9 @@ class Cloud:
     def connect(self) -> None:
         """Checks that there is somebody to talk to, as somebody. Raises ProjectError."""
         if self.endpoint:
-            check_emulator(self.rest, self.endpoint)
+            # As nobody: whether an account can be had is found out with the first call as it.
+            nobody = Rest(self.url, lambda pool: Bearer(LOCAL_TOKEN), direct=True)
+            check_emulator(nobody, self.endpoint)
         self.rest.connect()
 
     @cached_property

@@ -174,6 +174,8 @@ class Resource(ABC):
 
     kind: ClassVar[str]
     """What people call it."""
+    permissions: ClassVar[Mapping[str, tuple[str, ...]]]
+    """The IAM permissions that its calls need: to `read`, `create`, `update` and `delete`."""
     fixed: ClassVar[Mapping[str, str]] = {}
     """Fields that can't change once it is there, and why."""
 
@@ -186,6 +188,10 @@ class Resource(ABC):
     def key(self) -> str:
         """How it is known in this stack."""
         return f"{self.kind} {self.name}"
+
+    def requires(self, verb: str) -> tuple[str, ...]:
+        """The IAM permissions it needs, where it is: a verb is one of `permissions`."""
+        return self.permissions[verb]
 
     @abstractmethod
     def asks(self) -> Mapping[str, Ask]:

@@ -54,6 +54,12 @@ class Account(Resource):
     purpose: str
 
     kind: ClassVar[str] = "account"
+    permissions: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "read": ("iam.serviceAccounts.get", "iam.serviceAccounts.list"),
+        "create": ("iam.serviceAccounts.create",),
+        "update": ("iam.serviceAccounts.enable", "iam.serviceAccounts.update"),
+        "delete": ("iam.serviceAccounts.delete",),
+    }
 
     @property
     @override
@@ -144,6 +150,9 @@ class Scope(ABC):
     title: str
     """What people call it."""
 
+    policy: ClassVar[str]
+    """What its permissions begin with: `run.services`, for `run.services.getIamPolicy`."""
+
     @abstractmethod
     def request(self) -> Request:
         """What fetches the policy, at version 3."""
@@ -156,6 +165,8 @@ class Scope(ABC):
 @dataclass(frozen=True)
 class ProjectScope(Scope):
     """The project's policy."""
+
+    policy: ClassVar[str] = "resourcemanager.projects"
 
     @override
     def request(self) -> Request:
@@ -190,11 +201,18 @@ class Grants(Resource):
     """Roles that the public has only where that is declared; others' grants are left alone."""
 
     kind: ClassVar[str] = "grants"
+    permissions: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """Those of its scope: see `requires`."""
 
     @property
     @override
     def name(self) -> str:
         return f"on {self.scope.title}"
+
+    @override
+    def requires(self, verb: str) -> tuple[str, ...]:
+        read, write = f"{self.scope.policy}.getIamPolicy", f"{self.scope.policy}.setIamPolicy"
+        return (read,) if verb == "read" else (read, write)
 
     @override
     def declared(self, live: Live | None) -> Fields:

@@ -64,6 +64,24 @@ class Service(Shaped):
     """The Cloud Run service."""
 
     kind: ClassVar[str] = "service"
+    permissions: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "read": ("run.services.get", "run.services.list", "secretmanager.versions.list"),
+        "create": (
+            "iam.serviceAccounts.actAs",
+            "run.operations.get",
+            "run.services.create",
+            "run.services.get",
+        ),
+        "update": (
+            "artifactregistry.repositories.downloadArtifacts",
+            "iam.serviceAccounts.actAs",
+            "run.operations.get",
+            "run.services.get",
+            "run.services.update",
+            "secretmanager.versions.list",
+        ),
+        "delete": ("run.operations.get", "run.services.delete"),
+    }
 
     @property
     @override
@@ -216,6 +234,24 @@ class Job(Shaped):
     """The Cloud Run job that migrates the database."""
 
     kind: ClassVar[str] = "job"
+    permissions: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "read": ("run.jobs.get", "run.jobs.list", "secretmanager.versions.list"),
+        "create": (
+            "iam.serviceAccounts.actAs",
+            "run.jobs.create",
+            "run.operations.get",
+            "secretmanager.versions.list",
+        ),
+        "update": (
+            "artifactregistry.repositories.downloadArtifacts",
+            "iam.serviceAccounts.actAs",
+            "run.jobs.get",
+            "run.jobs.update",
+            "run.operations.get",
+            "secretmanager.versions.list",
+        ),
+        "delete": ("run.jobs.delete", "run.operations.get"),
+    }
 
     @property
     @override
@@ -290,6 +326,8 @@ def job_container(job: Fields) -> Fields:
 @dataclass(frozen=True)
 class ServiceScope(Scope):
     """The service's policy."""
+
+    policy: ClassVar[str] = "run.services"
 
     @override
     def request(self) -> Request:

@@ -41,6 +41,12 @@ class Secret(Resource):
     secret: str
 
     kind: ClassVar[str] = "secret"
+    permissions: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "read": ("secretmanager.secrets.get", "secretmanager.secrets.list"),
+        "create": ("secretmanager.secrets.create",),
+        "update": ("secretmanager.secrets.get", "secretmanager.secrets.update"),
+        "delete": ("secretmanager.secrets.delete",),
+    }
 
     @property
     @override
@@ -181,6 +187,12 @@ class Password(Resource):
     """
 
     kind: ClassVar[str] = "password"
+    permissions: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "read": ("secretmanager.versions.list",),
+        "create": ("secretmanager.versions.add", "secretmanager.versions.list"),
+        "update": (),
+        "delete": (),
+    }
 
     @property
     @override
@@ -211,6 +223,8 @@ class Password(Resource):
 @dataclass(frozen=True)
 class SecretScope(Scope):
     """A secret's policy."""
+
+    policy: ClassVar[str] = "secretmanager.secrets"
 
     @override
     def request(self) -> Request:

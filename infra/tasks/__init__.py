@@ -9,6 +9,7 @@ from invoke.collection import Collection
 from infra.tasks.deploy import deploy
 from infra.tasks.destroy import destroy
 from infra.tasks.dev import dev
+from infra.tasks.doctor import doctor
 from infra.tasks.emulator import emulator
 from infra.tasks.lint import lint
 from infra.tasks.migrate import migrate
@@ -19,5 +20,5 @@ from infra.tasks.status import status
 from infra.tasks.test import test
 
 namespace = Collection(
-    deploy, destroy, dev, emulator, lint, migrate, provision, render, secret, status, test
+    deploy, destroy, dev, doctor, emulator, lint, migrate, provision, render, secret, status, test
 )

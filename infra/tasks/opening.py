@@ -34,8 +34,12 @@ def environment_name(context: Context, env: str | None) -> str:
     return env or os.environ.get(ENV_VARIABLE) or context.config.get("env") or LOCAL
 
 
-def open_cloud(context: Context, service: str | None, env: str | None) -> Opened:
+def open_cloud(
+    context: Context, service: str | None, env: str | None, *, connect: bool = True
+) -> Opened:
     """The service, its environment and its cloud; the local one is started if need be.
+
+    Without `connect` it is not checked that there is somebody to talk to.
 
     Raises ProjectError for what is wrong with any of them, before anything is touched, and
     LocalCloudError.
@@ -49,5 +53,6 @@ def open_cloud(context: Context, service: str | None, env: str | None) -> Opened
     if environment.is_local and not os.environ.get(HOST_VARIABLE):
         endpoint = ensure_running()
     cloud = Cloud(environment, endpoint)
-    cloud.connect()
+    if connect:
+        cloud.connect()
     return Opened(project, environment, cloud)

@@ -35,6 +35,7 @@ HELP = {
     "check": "Say what would change, and change nothing.",
     "diff": "Show the fields that change.",
     "adopt": "Take over what is there and does not carry this service's labels.",
+    "cost": "Note what the environment costs a month; `cost: false` in invoke.yaml leaves it out.",
     "exit-code": f"With --check: exit with {DUE} when changes are due.",
 }
 
@@ -49,11 +50,13 @@ def provision(  # noqa: PLR0913, PLR0917
     diff: bool = False,
     adopt: bool = False,
     exit_code: bool = False,
+    cost: bool = True,
 ) -> None:
     """Make the cloud what environments/<env>.yaml declares; a second time changes nothing."""
     started = perf_counter()
     with terminated_is_interrupted():
         opened = open_cloud(context, service, env)
+        from infra.cost import note
         from infra.plan import Session
         from infra.stack import stack
 
@@ -65,6 +68,8 @@ def provision(  # noqa: PLR0913, PLR0917
             session = Session(opened.cloud, reporter, adopt)
             outcome = converge(resources, session, check)
     say(f"\n{recap(name, outcome.statuses, perf_counter() - started)}")
+    if cost and context.config.get("cost", True) and (noted := note(opened.environment)):
+        say(f"\n{noted}")
     finish(outcome)
     if check and exit_code and outcome.count(Status.CHANGED):
         raise Exit(code=DUE)

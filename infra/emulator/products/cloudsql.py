@@ -177,6 +177,7 @@ def list_tiers(call: Call[sa.SqlTiersListRequest]) -> sa.TiersListResponse:
     """Some tiers; custom ones can be had besides."""
     call.require("cloudsql.instances.list", f"projects/{call.request.project}")
     sizes = {"db-f1-micro": 614, "db-g1-small": 1740, "db-custom-1-3840": 3840}
+    sizes |= {f"db-perf-optimized-N-{cpus}": cpus * 8192 for cpus in (2, 4, 8, 16, 32, 48, 64)}
     tiers = [
         sa.Tier(tier=name, RAM=mebibytes * 2**20, kind="sql#tier", Disk_Quota=3072 * 2**30)
         for name, mebibytes in sizes.items()
