@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from threading import Event as Flag
 
+from infra.caller import member
+from infra.clock import SYSTEM, Clock
 from infra.cloud import Cloud
 from infra.events import Event, Field
 from infra.resources.base import Difference, Live, Reads, Resource, Work, owned, owner
-from infra.retry import CloudError, Retry, Stopped
+from infra.retry import CloudError, Retry, Stopped, Waiting, ignore
 
 READERS = 16
 
@@ -22,6 +24,8 @@ class Action(StrEnum):
     UPDATE = "update"
     DELETE = "delete"
     REFUSE = "refuse"
+    WAIT = "wait"
+    """Google is still at work on it: wait, and decide again."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,18 @@ class Session:
     adopt: bool = False
     stop: Flag = field(default_factory=Flag)
     facts: dict[str, str] = field(default_factory=dict)
+    clock: Clock = SYSTEM
+
+    def retry(self, report: Callable[[Waiting], None] = ignore, *, recent: bool = False) -> Retry:
+        """What this command's calls are retried with."""
+        return Retry(
+            self.stop,
+            recent=recent,
+            report=report,
+            clock=self.clock,
+            caller=lambda: member(self.cloud),
+            project=self.cloud.names.project,
+        )
 
 
 @dataclass(frozen=True)
@@ -77,7 +93,7 @@ def plan(stack: Sequence[Resource], session: Session, decide: Decide) -> Plan:
 
     Raises KeyboardInterrupt.
     """
-    work = Work(session.cloud, Retry(session.stop), session.facts, Reads())
+    work = Work(session.cloud, session.retry(), session.facts, Reads())
 
     def look(resource: Resource) -> Change | CloudError:
         try:
@@ -107,6 +123,8 @@ def to_converge(resource: Resource, live: Live | None, adopt: bool) -> Change:
     if is_foreign(resource, live) and not adopt:
         return Change(resource, Action.REFUSE, live=live, reason=foreign(resource, live))
     differences = tuple(resource.differences(live))
+    if live.pending:
+        return Change(resource, Action.WAIT, differences, live, live.pending)
     for each in differences:
         if each.path in resource.fixed:
             why = resource.fixed[each.path]

@@ -11,11 +11,10 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import ClassVar
 
-from google.api_core.exceptions import NotFound
-
+from infra.causes import is_absent, is_disabled
 from infra.cloud import Cloud
 from infra.names import Names
-from infra.retry import LongRunning, Retry, is_disabled
+from infra.retry import LongRunning, Retry
 from infra.yaml_file import Value
 
 type Fields = dict[str, Value]
@@ -34,6 +33,8 @@ class Live:
     """Why it can't be deleted, and what would allow it."""
     waiting: str = ""
     """What somebody has to do before it, and what needs it, can go on."""
+    pending: str = ""
+    """What Google is still doing about it, which is waited for: "it is being created"."""
     note: str = ""
     """What a person should know about it, besides."""
     state: Mapping[str, str] = field(default_factory=dict)
@@ -88,9 +89,9 @@ class Work:
     writes: int = 0
 
     def call[T](self, doing: str, function: Callable[[], T]) -> T:
-        """A write, retried. Raises CloudError."""
+        """A write, retried, but for what may have been done all the same. Raises CloudError."""
         self.writes += 1
-        return self.retry.call(doing, function)
+        return self.retry.write(doing, function)
 
     def wait[T](self, doing: str, operation: LongRunning[T]) -> T:
         """The result of a long-running operation. Raises CloudError."""
@@ -113,10 +114,8 @@ class Work:
     def _absent_is_none[T](self, function: Callable[[], T]) -> T | None:
         try:
             return function()
-        except NotFound:
-            return None
         except Exception as error:
-            if self.reads is not None and is_disabled(error):
+            if is_absent(error) or (self.reads is not None and is_disabled(error)):
                 return None
             raise
 

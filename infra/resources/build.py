@@ -6,6 +6,7 @@ from typing import ClassVar, override
 from google.cloud.devtools import cloudbuild_v1, cloudbuild_v2
 from google.protobuf import field_mask_pb2  # type: ignore[import-untyped,unused-ignore]
 
+from infra.causes import Cause
 from infra.environment import Trigger as Declared
 from infra.resources.base import (
     Difference,
@@ -18,7 +19,7 @@ from infra.resources.base import (
     mark_text,
     read_mark,
 )
-from infra.retry import Cause, CloudError
+from infra.retry import CloudError
 
 BUILD_FILE = "ci/cloud-build.yaml"
 COMPLETE = "COMPLETE"

@@ -23,6 +23,9 @@ LOG_DAYS = 7
 CURRENT = "that of the secret"
 BEHIND = "another than the secret's"
 FLAGS = "settings.flags."
+PENDING = {"PENDING_CREATE": "it is being created", "MAINTENANCE": "Google is at work on it"}
+BROKEN = {"FAILED", "SUSPENDED"}
+STATE = "state"
 
 
 def finish(work: Work, doing: str, operation: sqladmin_v1beta4.Operation) -> None:
@@ -35,7 +38,7 @@ def finish(work: Work, doing: str, operation: sqladmin_v1beta4.Operation) -> Non
         last[0] = work.cloud.sql_operations.get(request)
         return last[0].status == sqladmin_v1beta4.Operation.SqlOperationStatus.DONE
 
-    work.retry.until(doing, done)
+    work.retry.until(doing, done, operation=name)
     errors = last[0].error.errors if last[0].error else []
     if errors:
         said = "; ".join(f"{each.message} ({each.code})" for each in errors)
@@ -51,6 +54,8 @@ class Instance(Resource):
         "region": "an instance can't move: give database.instance another name",
         "databaseVersion": "a major upgrade stops the database and can't be undone; do it with "
         "gcloud sql instances patch INSTANCE --database-version=VERSION",
+        STATE: "its creation failed, or its project has no billing; see, and delete it if it is "
+        "of no use, with gcloud sql instances describe|delete INSTANCE, and run this again",
     }
 
     @property
@@ -81,6 +86,12 @@ class Instance(Resource):
     def read(self, work: Work) -> Live | None:
         found = self.find(work)
         return None if found is None else observe(found)
+
+    @override
+    def differences(self, live: Live) -> list[Difference]:
+        found = super().differences(live)
+        state = live.state.get(STATE, "")
+        return [*found, Difference(STATE, state, "RUNNABLE")] if state in BROKEN else found
 
     def find(self, work: Work) -> sqladmin_v1beta4.DatabaseInstance | None:
         """The instance itself."""
@@ -174,8 +185,14 @@ def observe(found: sqladmin_v1beta4.DatabaseInstance) -> Live:
         if settings.deletion_protection_enabled
         else ""
     )
-    state = {"state": found.state.name, "version": found.database_version.name}
-    return Live(fields, labels=dict(settings.user_labels), protected=protected, state=state)
+    state = {STATE: found.state.name, "version": found.database_version.name}
+    return Live(
+        fields,
+        labels=dict(settings.user_labels),
+        protected=protected,
+        pending=PENDING.get(found.state.name, ""),
+        state=state,
+    )
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from google.iam.v1 import (  # type: ignore[import-untyped]
     policy_pb2,
 )
 
+from infra.causes import Cause
 from infra.cloud import Cloud
 from infra.names import Names
 from infra.resources.base import (
@@ -29,7 +30,7 @@ from infra.resources.base import (
     mark_text,
     read_mark,
 )
-from infra.retry import Cause, CloudError
+from infra.retry import CloudError
 
 POLICY_VERSION = 3
 GRANTED = "granted"

@@ -15,13 +15,14 @@ from google.cloud import run_v2
 from google.iam.v1 import iam_policy_pb2, policy_pb2  # type: ignore[import-untyped]
 
 from infra import manifest
+from infra.causes import cause_of
 from infra.cloud import Cloud
 from infra.names import PLACEHOLDER_IMAGE
 from infra.resources import shape
 from infra.resources.base import Difference, Fields, Live, Resource, Work
 from infra.resources.iam import Scope
 from infra.resources.secrets import find_versions
-from infra.retry import CloudError, cause_of
+from infra.retry import CloudError
 from infra.yaml_file import Value
 
 READY = "ready"
@@ -92,7 +93,7 @@ class Service(Shaped):
     @override
     def differences(self, live: Live) -> list[Difference]:
         found = super().differences(live)
-        if live.state[READY] and live.state["image"] == PLACEHOLDER_IMAGE:
+        if live.state[READY]:
             found.append(Difference(READY, live.state[READY], True))
         return found
 
@@ -171,8 +172,8 @@ def observe(found: run_v2.Service, versions: Mapping[str, str]) -> Live:
         "uri": found.uri,
         **{f"{SECRET}{name}": version for name, version in versions.items()},
     }
-    note = f"not ready: {why}" if why else ""
-    return Live(fields, labels=dict(found.labels), note=note, state=state)
+    pending = "" if is_settled(found) else "Cloud Run is still bringing out the last change"
+    return Live(fields, labels=dict(found.labels), pending=pending, state=state)
 
 
 AS_DECLARED = {"use_integers_for_enums": False, "always_print_fields_with_no_presence": False}

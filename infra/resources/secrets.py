@@ -13,6 +13,7 @@ from google.cloud import secretmanager_v1
 from google.iam.v1 import iam_policy_pb2, policy_pb2  # type: ignore[import-untyped]
 from google.protobuf import field_mask_pb2  # type: ignore[import-untyped,unused-ignore]
 
+from infra.causes import is_absent
 from infra.cloud import Cloud
 from infra.resources.base import (
     Difference,
@@ -119,7 +120,28 @@ def find_version(work: Work, project: str, name: str) -> str | None:
     if made:
         return made
     full = f"projects/{project}/secrets/{name}"
+    if work.reads is None:
+        return work.read("its versions", lambda: newest_of_all(work.cloud, full))
     return work.shared(("version", name), "its versions", lambda: newest_version(work.cloud, full))
+
+
+def newest_of_all(cloud: Cloud, secret: str) -> str | None:
+    """Like `newest_version`, of a version too that a list, which may lag, does not have yet.
+
+    A version that is asked for by its number is told at once.
+    """
+    newest = newest_version(cloud, secret)
+    while True:
+        following = int(newest or 0) + 1
+        try:
+            found = cloud.secrets.get_secret_version(name=f"{secret}/versions/{following}")
+        except Exception as error:
+            if is_absent(error):
+                return newest
+            raise
+        if found.state.name != "ENABLED":
+            return newest
+        newest = str(following)
 
 
 def find_versions(work: Work, project: str, names: Iterable[str]) -> dict[str, str]:
@@ -187,7 +209,7 @@ class Password(Resource):
     @override
     def create(self, work: Work) -> None:
         secret = self.names.secret(self.name)
-        version = work.read("its versions", lambda: newest_version(work.cloud, secret))
+        version = work.read("its versions", lambda: newest_of_all(work.cloud, secret))
         work.facts[self.name] = version or add_version(work, secret, token_urlsafe(PASSWORD_BYTES))
 
     @override
