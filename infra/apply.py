@@ -66,6 +66,17 @@ def refuse(plan: Plan, session: Session) -> Outcome:
     return outcome
 
 
+def leave(plan: Plan, session: Session, before: Outcome) -> Outcome:
+    """Tells that nothing more is done, because of what `before` tells failed."""
+    for change in plan.changes:
+        resource = change.resource
+        if resource.key not in before.statuses and change.action is not Action.NONE:
+            text = "not touched: what comes first is not done"
+            blocked = Finished(resource.kind, resource.name, Status.BLOCKED, text)
+            record(before, session, blocked)
+    return before
+
+
 def fail_unread(plan: Plan, session: Session, outcome: Outcome) -> None:
     """Tells what could not be read."""
     for resource, error in plan.failures:

@@ -14,8 +14,15 @@ from infra.project import ProjectError
 from infra.report import complain, say
 from infra.reporter import Reporter, recap
 from infra.tasks.opening import open_cloud
-from infra.tasks.options import ENV, FAILED, SERVICE, friendly, terminated_is_interrupted
-from infra.tasks.provision import finish
+from infra.tasks.options import (
+    ENV,
+    FAILED,
+    LOCK_TIMEOUT,
+    SERVICE,
+    friendly,
+    terminated_is_interrupted,
+)
+from infra.tasks.provision import finish, lock_of
 from infra.tasks.stopping import stopping
 
 if TYPE_CHECKING:
@@ -24,16 +31,20 @@ if TYPE_CHECKING:
 YES = "Do not ask for the service's name to be typed."
 
 
-@task(help={"env": ENV, "service": SERVICE, "yes": YES})
+@task(help={"env": ENV, "service": SERVICE, "yes": YES, "lock-timeout": LOCK_TIMEOUT})
 @friendly
 def destroy(
-    context: Context, env: str | None = None, service: str | None = None, yes: bool = False
+    context: Context,
+    env: str | None = None,
+    service: str | None = None,
+    yes: bool = False,
+    lock_timeout: int = 0,
 ) -> None:
     """Delete what is the service's in an environment, its database and secrets included."""
     started = perf_counter()
     with terminated_is_interrupted():
         opened = open_cloud(context, service, env)
-        from infra import apply
+        from infra import apply, converge
         from infra.plan import Session, plan, to_remove
         from infra.stack import stack
 
@@ -54,7 +65,8 @@ def destroy(
         with Reporter() as reporter:
             session = Session(opened.cloud, reporter)
             with stopping(session.stop):
-                outcome = apply.apply(planned, session)
+                lock = lock_of("destroy", opened.environment.name, lock_timeout)
+                outcome = converge.remove(planned, session, lock)
     say(f"\n{recap(name, outcome.statuses, perf_counter() - started)}")
     finish(outcome)
 

@@ -16,11 +16,12 @@ from google.cloud import artifactregistry_v1
 from google.iam.v1 import iam_policy_pb2, options_pb2, policy_pb2  # type: ignore[import-untyped]
 from google.protobuf import field_mask_pb2  # type: ignore[import-untyped,unused-ignore]
 
-from infra.apply import Outcome, apply, refuse
+from infra.apply import Outcome, refuse
 from infra.cloud import Cloud
+from infra.converge import Lock, converge, remove
 from infra.environment import Environment
 from infra.events import Event, Finished, Status
-from infra.plan import Session, plan, to_converge, to_remove
+from infra.plan import Session, plan, to_remove
 from infra.reporter import change
 from infra.resources.secrets import APPLIED
 from infra.stack import stack
@@ -70,7 +71,9 @@ class Ours:
         environment = Environment.model_validate({**given, "service": service, **fields})
         return cls(Cloud(environment, host), folder)
 
-    def provision(self, *, adopt: bool = False, until: int = 1000) -> Outcome:
+    def provision(
+        self, *, adopt: bool = False, until: int = 1000, lock_timeout: float = 0
+    ) -> Outcome:
         """Converges; interrupted after so many resources."""
         left = [until]
 
@@ -82,10 +85,8 @@ class Ours:
                     session.stop.set()
 
         session = Session(self.cloud, emit, adopt)
-        planned = plan(stack(self.cloud.environment, self.folder), session, to_converge)
-        if planned.refused or planned.failures:
-            return refuse(planned, session)
-        return apply(planned, session)
+        resources = stack(self.cloud.environment, self.folder)
+        return converge(resources, session, Lock("invoke provision", lock_timeout))
 
     def destroy(self) -> Outcome:
         """Removes."""
@@ -93,7 +94,7 @@ class Ours:
         planned = plan(stack(self.cloud.environment, self.folder), session, to_remove)
         if planned.refused or planned.failures:
             return refuse(planned, session)
-        return apply(planned, session)
+        return remove(planned, session, Lock("invoke destroy"))
 
     def told(self) -> str:
         """All that was said."""
