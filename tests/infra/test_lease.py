@@ -186,7 +186,7 @@ def test_a_renewal_at_the_last_moment_beats_a_takeover(make: Make) -> None:
     seen = lease.find(cloud)
     assert seen
     store.renew(mine)
-    with pytest.raises(Exception, match="pre-conditions|precondition"):
+    with pytest.raises(Exception, match=r"pre-conditions|precondition"):
         store.put(replace(DEAD, id="mine"), seen)
     there = lease.find(cloud)
     assert there
