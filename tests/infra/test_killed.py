@@ -1,0 +1,222 @@
+"""Killed at a write, before it is done or before it is answered: the next run finishes the job.
+
+The cloud is then that of a run that nobody disturbed: nothing is there twice, nothing is left over,
+and nothing of others was touched. SWEEP=1 kills at every write, which takes some minutes:
+
+    SWEEP=1 uv run pytest tests/infra/test_killed.py
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import requests
+
+from infra import lease
+from infra.apply import Outcome
+from infra.events import Status
+from infra.tasks.local_cloud import scratch_cloud
+from tests.infra.test_manifest import write
+from tests.infra.test_provisioning import Ours, is_well
+from tests.infra.worlds import Died, Fuse, Gate, Json, Losing, intercepted, snapshot
+
+TRIGGER = {"repository": "acme/orders", "connection": "github", "branch": "^main$"}
+ENVIRONMENT = """\
+project: {project}
+region: europe-west1
+service:
+  name: orders
+database:
+  deletion_protection: false
+trigger:
+  repository: acme/orders
+  connection: github
+  branch: ^main$
+"""
+EVERY = range(1, 27)
+"""Writes of a first run, and then some."""
+SLICE = [(1, True), (9, False), (14, True), (19, True)]
+POINTS = (
+    [(nth, committed) for nth in EVERY for committed in (False, True)]
+    if os.environ.get("SWEEP")
+    else SLICE
+)
+SECONDS = 120
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
+
+
+@dataclass
+class Place:
+    """An emulator, and the world that an undisturbed run makes there."""
+
+    host: str
+    folder: Path
+    undisturbed: dict[str, Json]
+
+    def service(self, project: str) -> Ours:
+        """A service in a project of its own, where others have things too."""
+        return service(self.host, self.folder, project)
+
+
+def service(host: str, folder: Path, project: str) -> Ours:
+    """A service whose project has things of others."""
+    database = {"deletion_protection": False}
+    ours = Ours.make(host, folder, project, trigger=TRIGGER, database=database)
+    send(host, f"serviceusage/v1/projects/{project}/services:batchEnable", THEIR_APIS)
+    send(host, f"secretmanager/v1/projects/{project}/secrets?secretId=theirs", THEIR_SECRET)
+    send(host, f"secretmanager/v1/projects/{project}/secrets/theirs:addVersion", THEIR_VALUE)
+    send(host, f"cloudresourcemanager/v3/projects/{project}:setIamPolicy", THEIR_POLICY)
+    return ours
+
+
+THEIR_APIS = {"serviceIds": ["secretmanager.googleapis.com"]}
+THEIR_SECRET = {"replication": {"automatic": {}}, "labels": {"team": "data"}}
+THEIR_VALUE = {"payload": {"data": "dGhlaXJz"}}
+THEIR_POLICY = {
+    "policy": {
+        "bindings": [
+            {"role": "roles/viewer", "members": ["user:ann@acme.com"]},
+            {"role": "roles/cloudsql.client", "members": ["user:bob@acme.com"]},
+        ]
+    }
+}
+
+
+def send(host: str, path: str, body: Mapping[str, object]) -> None:
+    """A call of somebody else's."""
+    requests.post(f"http://{host}/{path}", json.dumps(body), timeout=60).raise_for_status()
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """An emulator on a scratch folder, where one run was left alone."""
+    folder = write(tmp_path_factory.mktemp("service"))
+    with scratch_cloud(tmp_path_factory.mktemp("cloud")) as running:
+        ours = service(running.host, folder, "undisturbed")
+        assert is_well(ours.provision()), ours.told()
+        yield Place(running.host, folder, snapshot(running.host, "undisturbed"))
+
+
+@pytest.fixture
+def begin(tmp_path: Path) -> Callable[[str, str], subprocess.Popen[str]]:
+    """Begins the command itself, in a process of its own."""
+    folder = write(tmp_path)
+    (folder / "environments").mkdir()
+    (folder / "pyproject.toml").touch()
+    (folder / "tasks.py").write_text("from infra.tasks import namespace as namespace\n")
+
+    def start(host: str, project: str) -> subprocess.Popen[str]:
+        text = ENVIRONMENT.format(project=project)
+        (folder / "environments" / "stg.yaml").write_text(text)
+        return subprocess.Popen(
+            [sys.executable, "-m", "invoke", "provision", "--env", "stg"],
+            cwd=folder,
+            env={**os.environ, "CLOUD_EMULATOR_HOST": host},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    return start
+
+
+def finish(ours: Ours, place: Place) -> None:
+    """Runs again, and compares with the world of the undisturbed run."""
+    if holder := lease.find(ours.cloud) if has_bucket(ours) else None:
+        # Its lease ends by itself, in a minute; see test_lease.py.
+        assert lease.break_(ours.cloud, holder)
+    assert is_well(ours.provision()), ours.told()
+    assert snapshot(place.host, ours.cloud.names.project) == place.undisturbed
+    ours.events.clear()
+    assert nothing_to_do(ours.provision()), ours.told()
+
+
+def has_bucket(ours: Ours) -> bool:
+    """Whether there is something to keep a lease in."""
+    listed = requests.get(
+        f"http://{ours.cloud.endpoint}/storage/storage/v1/b/{ours.cloud.names.bucket}", timeout=60
+    )
+    return listed.ok
+
+
+def nothing_to_do(outcome: Outcome) -> bool:
+    """Whether all was as declared."""
+    return set(outcome.statuses.values()) == {Status.OK}
+
+
+@pytest.mark.parametrize(("nth", "committed"), POINTS)
+def test_a_run_that_is_killed_at_a_write_is_finished_by_the_next(
+    place: Place, begin: Callable[[str, str], subprocess.Popen[str]], nth: int, committed: bool
+) -> None:
+    project = f"killed-{nth}-{'after' if committed else 'before'}"
+    ours = place.service(project)
+    with Gate(place.host, nth, committed=committed) as gate:
+        process = begin(gate.host, project)
+        assert process.stdout
+        with process.stdout:
+            while process.poll() is None and not gate.held.wait(0.05):
+                pass
+            process.send_signal(signal.SIGKILL)
+            process.wait(SECONDS)
+        if not gate.held.is_set():
+            assert nth > gate.count, "it ended before that write"
+    finish(ours, place)
+    assert is_well(ours.destroy()), ours.told()
+
+
+@pytest.mark.parametrize("committed", [False, True])
+@pytest.mark.parametrize("writes", [0, 7, 16] if not os.environ.get("SWEEP") else list(EVERY))
+def test_a_process_that_is_gone_leaves_a_world_that_the_next_completes(
+    place: Place, writes: int, committed: bool
+) -> None:
+    ours = place.service(f"fuse-{writes}-{'after' if committed else 'before'}")
+    fuse = Fuse(writes, committed)
+    with intercepted(fuse):
+        try:
+            ours.provision()
+        except Died:
+            assert fuse.blown
+        else:
+            assert not fuse.blown
+    finish(ours, place)
+    assert is_well(ours.destroy()), ours.told()
+
+
+@pytest.mark.parametrize("committed", [False, True])
+def test_every_answer_lost_once_makes_the_same_cloud_in_one_run(
+    place: Place, committed: bool
+) -> None:
+    project = f"lost-{'after' if committed else 'before'}"
+    ours = place.service(project)
+    losing = Losing(".", committed)
+    with intercepted(losing):
+        assert is_well(ours.provision()), ours.told()
+    assert len(losing.lost) >= 20
+    assert snapshot(place.host, project) == place.undisturbed
+    with intercepted(Losing(".", committed)):
+        assert is_well(ours.destroy()), ours.told()
+
+
+@pytest.mark.parametrize("committed", [False, True])
+def test_a_removal_that_is_cut_short_is_finished_by_the_next(place: Place, committed: bool) -> None:
+    project = f"removed-{'after' if committed else 'before'}"
+    ours = place.service(project)
+    nobodys = snapshot(place.host, project)
+    assert is_well(ours.provision()), ours.told()
+    with intercepted(Fuse(5, committed)), pytest.raises(Died):
+        ours.destroy()
+    if holder := lease.find(ours.cloud) if has_bucket(ours) else None:
+        lease.break_(ours.cloud, holder)
+    assert is_well(ours.destroy()), ours.told()
+    left = snapshot(place.host, project)
+    for kept in ("apis", "connections", "repositories of github"):
+        left.pop(kept, None)
+        nobodys.pop(kept, None)
+    assert left == nobodys

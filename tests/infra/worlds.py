@@ -1,0 +1,337 @@
+"""Whole worlds, for comparing what a disturbed run leaves behind with what an undisturbed one does.
+
+`snapshot` reads all there is in a project of an emulator. `Fuse` lets so many calls of this process
+through and then fails them all, as if it had died; `Gate` stands between a process and the emulator
+and holds one of its writes, so that it can be killed at that very moment.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Event, Lock, Thread
+from typing import override
+from unittest import mock
+
+import requests
+from google.auth.transport.requests import AuthorizedSession
+
+REGION = "europe-west1"
+LEASES = "cookiecutter-cloudrun/lease-"
+type Json = dict[str, "Json"] | list["Json"] | str | int | float | bool | None
+
+VOLATILE = re.compile(
+    r"(?i)etag|uid|uniqueId|oauth2ClientId|(create|update|delete|start|expire)Time|timeCreated|updated"
+    r"|timeFinalized|timeStorageClassUpdated|effectiveTime|generation|metageneration|observedGeneration"
+    r"|settingsVersion|id|ipAddress(es)?|serverCaCert|certInfo|selfLink|mediaLink|uris?|urls"
+    r"|latestReadyRevision|latestCreatedRevision|resourceName|lastModifier|creator|lastTransitionTime"
+    r"|password|revision|etcVersion|connectionName|dnsName|serviceAccountEmailAddress|trafficStatuses"
+    r"|latestCreatedExecution|executionCount|gceZone|md5Hash|crc32c|size|conditions"
+)
+"""What differs between two runs that did the same."""
+
+
+def snapshot(host: str, project: str) -> dict[str, Json]:
+    """All that is in a project, by what it is; without what differs between two runs."""
+    read = Reader(host, project)
+    world: dict[str, Json] = {}
+    for title, path, key in read.collections():
+        world[title] = read.all(path, key)
+    world["project policy"] = read.policy(f"cloudresourcemanager/v3/projects/{project}")
+    for bucket in names(world["buckets"]):
+        world[f"policy of bucket {bucket}"] = read.one(f"storage/storage/v1/b/{bucket}/iam")
+        objects = names(read.all(f"storage/storage/v1/b/{bucket}/o", "items"))
+        world[f"objects of {bucket}"] = [each for each in objects if not each.startswith(LEASES)]
+    for secret in map(last, names(world["secrets"])):
+        path = f"secretmanager/v1/projects/{project}/secrets/{secret}"
+        world[f"versions of {secret}"] = read.all(f"{path}/versions", "versions")
+        world[f"policy of secret {secret}"] = read.one(f"{path}:getIamPolicy")
+    for instance in names(world["instances"]):
+        path = f"sqladmin/sql/v1beta4/projects/{project}/instances/{instance}"
+        world[f"databases of {instance}"] = read.all(f"{path}/databases", "items")
+        world[f"users of {instance}"] = read.all(f"{path}/users", "items")
+    for service in map(last, names(world["services"])):
+        path = f"run/v2/{read.location}/services/{service}"
+        world[f"policy of service {service}"] = read.one(f"{path}:getIamPolicy")
+    for repository in map(last, names(world["repositories"])):
+        path = f"artifactregistry/v1/{read.location}/repositories/{repository}"
+        world[f"policy of images {repository}"] = read.one(f"{path}:getIamPolicy")
+    for connection in map(last, names(world["connections"])):
+        path = f"cloudbuild/v2/{read.location}/connections/{connection}/repositories"
+        world[f"repositories of {connection}"] = read.all(path, "repositories")
+    return {title: each for title, each in world.items() if each}
+
+
+@dataclass
+class Reader:
+    """Reads a project's world over HTTP, with no code of the engine's."""
+
+    host: str
+    project: str
+    session: requests.Session = field(default_factory=requests.Session)
+
+    def __post_init__(self) -> None:
+        self.session.trust_env = False
+        about = self.session.get(
+            f"http://{self.host}/cloudresourcemanager/v3/projects/{self.project}", timeout=60
+        ).json()
+        self.number = str(about.get("name", "")).rpartition("/")[2]
+
+    @property
+    def location(self) -> str:
+        """Parent of the regional resources."""
+        return f"projects/{self.project}/locations/{REGION}"
+
+    def collections(self) -> list[tuple[str, str, str]]:
+        """What there is in a project: a title, the path of its list, and the key in the answer."""
+        project, location = f"projects/{self.project}", self.location
+        return [
+            ("apis", f"serviceusage/v1/{project}/services?filter=state:ENABLED", "services"),
+            ("accounts", f"iam/v1/{project}/serviceAccounts", "accounts"),
+            ("buckets", f"storage/storage/v1/b?project={self.project}", "items"),
+            ("repositories", f"artifactregistry/v1/{location}/repositories", "repositories"),
+            ("secrets", f"secretmanager/v1/{project}/secrets", "secrets"),
+            ("instances", f"sqladmin/sql/v1beta4/{project}/instances", "items"),
+            ("services", f"run/v2/{location}/services", "services"),
+            ("jobs", f"run/v2/{location}/jobs", "jobs"),
+            ("triggers", f"cloudbuild/v1/{location}/triggers", "triggers"),
+            ("connections", f"cloudbuild/v2/{location}/connections", "connections"),
+        ]
+
+    def all(self, path: str, key: str) -> Json:
+        """A list, in order; nothing where its API is not enabled."""
+        answer = self.one(path)
+        found = answer.get(key) if isinstance(answer, dict) else None
+        listed = found if isinstance(found, list) else []
+        return sorted(listed, key=in_order)
+
+    def policy(self, path: str) -> Json:
+        """The policy of a project."""
+        return self._of(self.session.post(f"http://{self.host}/{path}:getIamPolicy", json={}))
+
+    def one(self, path: str) -> Json:
+        """One answer, normalised."""
+        return self._of(self.session.get(f"http://{self.host}/{path}", timeout=60))
+
+    def _of(self, answer: requests.Response) -> Json:
+        if answer.status_code in {403, 404}:
+            return None
+        answer.raise_for_status()
+        text = answer.text.replace(self.project, "PROJECT")
+        if self.number:
+            text = text.replace(self.number, "PROJECT")
+        return normalised(json.loads(text))
+
+
+def normalised(value: Json, key: str = "") -> Json:
+    """What does not differ between two runs that did the same; things without order in order."""
+    if isinstance(value, dict):
+        kept = {name: each for name, each in value.items() if not VOLATILE.fullmatch(name)}
+        return {name: normalised(each, name) for name, each in sorted(kept.items())}
+    if isinstance(value, list):
+        things = [normalised(each) for each in value]
+        unordered = key == "members" or any(isinstance(each, dict) for each in things)
+        return sorted(things, key=in_order) if unordered else things
+    return value
+
+
+def in_order(value: Json) -> str:
+    """What things are ordered by."""
+    return json.dumps(value, sort_keys=True)
+
+
+def names(things: Json) -> list[str]:
+    """The names of what is in a list."""
+    listed = things if isinstance(things, list) else []
+    return [str(each["name"]) for each in listed if isinstance(each, dict)]
+
+
+def last(name: str) -> str:
+    """The last part of a full name."""
+    return name.rpartition("/")[2]
+
+
+def is_write(method: str, url: str) -> bool:
+    """Whether a request is meant to change anything."""
+    path = url.partition("?")[0]
+    return method.upper() != "GET" and not path.endswith((":getIamPolicy", ":testIamPermissions"))
+
+
+class Died(BaseException):
+    """The process is no more; nothing of ours may catch it."""
+
+
+type Send = Callable[[], requests.Response]
+
+
+@contextmanager
+def intercepted(hook: Callable[[str, str, Send], requests.Response]) -> Iterator[None]:
+    """Gives each request of Google's clients in this process to the hook, with what sends it."""
+    send = AuthorizedSession.request
+
+    def request(
+        self: AuthorizedSession, method: str, url: str, *rest: object, **more: object
+    ) -> requests.Response:
+        def forward() -> requests.Response:
+            answer: requests.Response = send(self, method, url, *rest, **more)  # type: ignore[no-untyped-call]
+            return answer
+
+        return hook(method, url, forward)
+
+    with mock.patch.object(AuthorizedSession, "request", request):
+        yield
+
+
+@dataclass
+class Fuse:
+    """Lets so many writes through, and then nothing any more.
+
+    `committed`: the write at which it blows is still done, and its answer lost.
+    """
+
+    writes: int
+    committed: bool = False
+    blown: bool = False
+    count: int = 0
+    lock: Lock = field(default_factory=Lock)
+
+    def __call__(self, method: str, url: str, send: Send) -> requests.Response:
+        with self.lock:
+            if self.blown:
+                raise Died
+            if is_write(method, url):
+                self.count += 1
+                self.blown = self.count > self.writes
+            blows = self.blown
+        if not blows:
+            return send()
+        if self.committed:
+            send()
+        raise Died
+
+
+@dataclass
+class Losing:
+    """Loses the answers to the writes that a pattern finds, once for each URL and method.
+
+    `committed`: the write is done all the same.
+    """
+
+    pattern: str
+    committed: bool = True
+    lost: list[str] = field(default_factory=list)
+    lock: Lock = field(default_factory=Lock)
+
+    def __call__(self, method: str, url: str, send: Send) -> requests.Response:
+        call = f"{method} {url.partition('?')[0]}"
+        with self.lock:
+            loses = (
+                is_write(method, url)
+                and call not in self.lost
+                and re.search(self.pattern, call) is not None
+            )
+            if loses:
+                self.lost.append(call)
+        if not loses:
+            return send()
+        if self.committed:
+            send()
+        raise requests.ConnectionError("the answer was lost")
+
+
+class Gate:
+    """A proxy on 127.0.0.1 that holds the nth write: before it is done, or before its answer.
+
+    `held` is set when it does. Everything else goes through.
+    """
+
+    def __init__(self, host: str, nth: int, *, committed: bool) -> None:
+        self.target, self.nth, self.committed = host, nth, committed
+        self.count, self.lock = 0, Lock()
+        self.held, self.opened = Event(), Event()
+        gate = self
+
+        class Handler(Forwarder):
+            @override
+            def answer(self) -> None:
+                gate.pass_on(self)
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.host = f"127.0.0.1:{self.server.server_address[1]}"
+
+    def __enter__(self) -> "Gate":
+        Thread(target=self.server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.opened.set()
+        self.server.shutdown()
+        self.server.server_close()
+
+    def pass_on(self, request: "Forwarder") -> None:
+        """Forwards a request, or holds it."""
+        with self.lock:
+            self.count += is_write(request.command, request.path)
+            holds = is_write(request.command, request.path) and self.count == self.nth
+        body = request.body()
+        if holds and not self.committed:
+            self.hold()
+            return
+        status, headers, content = request.forward(self.target, body)
+        if holds:
+            self.hold()
+            return
+        request.reply(status, headers, content)
+
+    def hold(self) -> None:
+        """Keeps whoever asked waiting until the gate is opened."""
+        self.held.set()
+        self.opened.wait()
+
+
+class Forwarder(BaseHTTPRequestHandler):
+    """Forwards HTTP as it comes."""
+
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1
+    """Head and body in one go."""
+
+    def answer(self) -> None:
+        """Answers a request."""
+        raise NotImplementedError
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = lambda self: self.answer()
+
+    def body(self) -> bytes:
+        """The request's body."""
+        return self.rfile.read(int(self.headers.get("content-length", 0)))
+
+    def forward(self, host: str, body: bytes) -> tuple[int, Mapping[str, str], bytes]:
+        """What the other end answers."""
+        connection = HTTPConnection(host, timeout=600)
+        try:
+            connection.request(self.command, self.path, body, dict(self.headers.items()))
+            answer = connection.getresponse()
+            return answer.status, dict(answer.getheaders()), answer.read()
+        finally:
+            connection.close()
+
+    def reply(self, status: int, headers: Mapping[str, str], content: bytes) -> None:
+        """Passes the answer on."""
+        self.send_response_only(status)
+        for name, value in headers.items():
+            if name.lower() not in {"content-length", "transfer-encoding", "connection"}:
+                self.send_header(name, value)
+        if status != 204:
+            self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+        self.wfile.flush()
+
+    @override
+    def log_message(self, format: str, *args: object) -> None:
+        """Keeps quiet."""
