@@ -19,11 +19,15 @@ import uvicorn
 from infra.emulator import operations, products
 from infra.emulator.api import Router
 from infra.emulator.cloud import Cloud
+from infra.emulator.control import MOST_MILLISECONDS, Pace, seconds_of
+from infra.emulator.errors import GoogleError
+from infra.emulator.hollow import fits
 from infra.emulator.postgres.lock import FolderLock
 from infra.emulator.server import Emulator
 from infra.emulator.world import World
 
 _HOST = "127.0.0.1"
+HOLLOW = "CLOUD_EMULATOR_HOLLOW"
 
 
 def main() -> int:
@@ -31,7 +35,20 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m infra.emulator", description=__doc__)
     parser.add_argument("--state", type=Path, required=True, help="the folder that holds the cloud")
     parser.add_argument("--port", type=int, default=0, help="0, the default, takes a free one")
+    parser.add_argument(
+        "--latency", type=float, default=0, metavar="MS", help="how long each call takes more"
+    )
+    parser.add_argument(
+        "--hollow",
+        action="store_true",
+        default=os.environ.get(HOLLOW, "0") not in ("", "0"),
+        help=f"run neither databases nor services behind the control plane; also {HOLLOW}=1",
+    )
     options = parser.parse_args()
+    try:
+        pace = Pace(seconds_of(options.latency, "--latency", MOST_MILLISECONDS), {})
+    except GoogleError as error:
+        parser.error(error.message)
     folder: Path = options.state.absolute()
     folder.mkdir(parents=True, exist_ok=True)
     lock = FolderLock(folder / "lock")
@@ -44,25 +61,39 @@ def main() -> int:
         print(f"error: cannot listen on {_HOST}:{options.port}: {error}", file=sys.stderr)
         return 1
     with listener:
-        return asyncio.run(serve(folder, listener))
+        return asyncio.run(serve(folder, listener, pace, hollow=options.hollow))
 
 
-async def serve(folder: Path, listener: socket.socket) -> int:
+async def serve(folder: Path, listener: socket.socket, pace: Pace, *, hollow: bool) -> int:
     """Serves a folder's cloud on a socket that listens already."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     world = World(folder)
+    if not fits(world, hollow=hollow):
+        kind, other = ("real", "without") if hollow else ("hollow", "with")
+        print(
+            f"error: the cloud in {folder} is a {kind} one. Use another folder, or start it {other}"
+            f" --hollow ({HOLLOW}=1).",
+            file=sys.stderr,
+        )
+        world.close()
+        return 1
     router = Router(products.apis())
-    cloud = Cloud(world)
+    cloud = Cloud(world, hollow=hollow)
     cloud.host = f"{_HOST}:{listener.getsockname()[1]}"
     cloud.loop = loop
     operations.interrupt(world)
     announcement = folder / "emulator.json"
+    emulator = Emulator(cloud, router, pace)
     server = _Server(
         uvicorn.Config(
-            Emulator(cloud, router),
+            emulator,
+            http=emulator.connections.protocol(),
+            # The date is the cloud's, the client the one that is connected.
+            date_header=False,
+            proxy_headers=False,
             access_log=False,
             log_level="warning",
             lifespan="off",
@@ -80,11 +111,12 @@ async def serve(folder: Path, listener: socket.socket) -> int:
         await asyncio.wait(
             [serving, asyncio.create_task(stop.wait())], return_when=asyncio.FIRST_COMPLETED
         )
+        emulator.faults.remove()
         server.should_exit = True
         await serving
     finally:
         announcement.unlink(missing_ok=True)
-        world.closing.set()
+        world.end()
         await asyncio.to_thread(cloud.stop)
         world.close()
     return 0

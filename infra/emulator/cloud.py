@@ -26,8 +26,10 @@ class Part:
 class Cloud:
     """What a call can reach."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, *, hollow: bool = False) -> None:
+        """`hollow`: nothing runs behind it, neither databases nor services (see hollow.py)."""
         self.world = world
+        self.hollow = hollow
         # Where the emulator answers, `127.0.0.1:PORT`, and the loop that does it; set at start.
         self.host = ""
         self.loop: asyncio.AbstractEventLoop | None = None

@@ -115,6 +115,8 @@ def forget_account(world: World, email: str, unique_id: str) -> None:
 def has_permission(world: World, caller: Caller, permission: str, resource: str) -> bool:
     """Returns whether a caller has a permission on a resource or on what the resource is in.
 
+    A grant that is late is not seen yet.
+
     Bindings with a condition grant nothing here: the emulator evaluates none.
     """
     if caller.is_owner:
@@ -123,7 +125,7 @@ def has_permission(world: World, caller: Caller, permission: str, resource: str)
     return any(
         roles.grants(binding["role"], permission)
         for name in _lineage(world, resource)
-        for binding in (world.get("policies", name) or {}).get("bindings", ())
+        for binding in (world.seen("policies", name) or {}).get("bindings", ())
         if "condition" not in binding and not members.isdisjoint(binding.get("members", ()))
     )
 
@@ -169,7 +171,7 @@ def _check_member(world: World, member: str) -> None:
     if local is None or world.get("projects", local["project"]) is None:
         return
     email = member.partition(":")[2]
-    if world.get("service_accounts", email) is None:
+    if world.seen("service_accounts", email) is None:
         raise errors.invalid(f"Service account {email} does not exist.", "policy.bindings.members")
 
 

@@ -3,7 +3,6 @@
 An operation that was running when the emulator stopped ends with an error at the next start.
 """
 
-import threading
 import traceback
 import uuid
 from collections.abc import Callable
@@ -13,7 +12,7 @@ from google.longrunning import operations_pb2  # type: ignore[import-untyped]
 from google.protobuf import any_pb2, duration_pb2, empty_pb2  # type: ignore[import-untyped]
 from google.protobuf.message import Message  # type: ignore[import-untyped]
 
-from infra.emulator import errors, messages
+from infra.emulator import errors, faults_effects, messages
 from infra.emulator.api import Api, Call
 from infra.emulator.world import World
 
@@ -31,20 +30,32 @@ def start(  # noqa: PLR0913
     *,
     seconds: float = 0,
     name: str = "",
+    spoil: Callable[[errors.GoogleError], object] | None = None,
 ) -> operations_pb2.Operation:
     """Runs `work` in a thread and returns its operation, `name_prefix/<uuid>` by name.
 
     `metadata` is a message or None; `work` returns a message of `response_type`, or None for
-    google.protobuf.Empty, and may raise GoogleError. It takes `seconds` at least.
+    google.protobuf.Empty, and may raise GoogleError. It takes `seconds` at least, of the cloud's
+    time. `spoil` follows an error that a fault puts in the place of `work`.
     """
     operation = operations_pb2.Operation(name=name or f"{name_prefix}/{uuid.uuid4()}")
     _pack(operation.metadata, metadata)
     world.put(_KIND, operation.name, messages.dump(operation))
+    effects = faults_effects.current()
+
+    due = world.clock.time() + max(seconds, effects.seconds)
 
     def run() -> None:
         result = operations_pb2.Operation(name=operation.name, done=True)
         try:
-            world.sleep(seconds)
+            try:
+                effects.before_work(world, due)
+            except errors.GoogleError as error:
+                if spoil:
+                    spoil(error)
+                raise
+            if world.closing.is_set():
+                return
             response = work()
             _pack(result.response, response or empty_pb2.Empty())
         except errors.GoogleError as error:
@@ -57,7 +68,7 @@ def start(  # noqa: PLR0913
         if not world.closing.is_set():
             _finish(world, result)
 
-    threading.Thread(target=run, name=operation.name, daemon=True).start()
+    world.clock.begin_work(run, operation.name)
     return operation
 
 
@@ -90,9 +101,9 @@ def update(world: World, name: str, metadata: object) -> None:
 
 
 def wait(world: World, name: str, seconds: float) -> operations_pb2.Operation:
-    """Returns an operation when it is done, or as it is after some seconds."""
+    """Returns an operation when it is done, or as it is after some real seconds."""
     left = seconds
-    while not (operation := get(world, name)).done and left > 0 and world.sleep(0.05):
+    while not (operation := get(world, name)).done and left > 0 and world.pause(0.05):
         left -= 0.05
     return operation
 

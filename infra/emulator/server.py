@@ -4,13 +4,15 @@ Everything about one call that is the same for all products is here: the caller,
 API that must be enabled, permissions, the parsing, the error's body, the journal.
 """
 
+import asyncio
 import json
 import os
 import re
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from email.utils import formatdate
 from typing import Any
 
 from anyio import CapacityLimiter, to_thread
@@ -18,9 +20,23 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from infra.emulator import errors, iam, messages, projects, services
+from infra.emulator import (
+    clock,
+    errors,
+    faults_effects,
+    faults_races,
+    iam,
+    messages,
+    projects,
+    services,
+)
 from infra.emulator.api import Api, Call, Reply, Route, Router
 from infra.emulator.cloud import Cloud
+from infra.emulator.connections import Connections
+from infra.emulator.control import Control, Pace
+from infra.emulator.faults import ErrorFault, Fault, Faults, RaceFault
+from infra.emulator.faults_network import Network
+from infra.emulator.hollow import RUNS
 from infra.emulator.iam import Caller
 from infra.emulator.journal import Entry, Journal
 
@@ -29,7 +45,10 @@ NAME = "cookiecutter-cloudrun emulator"
 # Operations that are waited for, and uploads, each hold a thread.
 _THREADS = 100
 _READS = re.compile(
-    r"(^|[.:])(get|list|batchGet|search|test|read|fetch|query|access|download|wait)", re.IGNORECASE
+    r"(^|[.:])(get|list|batchGet|search|test|read|fetch|query|access|download|wait"
+    # Credentials are made, and nothing of the cloud is changed.
+    r"|generate|sign)",
+    re.IGNORECASE,
 )
 _PROJECT = re.compile(r"(?<=/projects/)(\d+|[^/:]+)")
 _STORAGE = re.compile(r"/(upload|resumable/upload|download|batch)/storage/v1/|/storage/v1/")
@@ -50,10 +69,14 @@ class Incoming:
 class Emulator:
     """The ASGI application."""
 
-    def __init__(self, cloud: Cloud, router: Router) -> None:
+    def __init__(self, cloud: Cloud, router: Router, pace: Pace | None = None) -> None:
         self.cloud = cloud
         self.router = router
         self.journal = Journal()
+        self.faults = Faults()
+        self.connections = Connections()
+        self.pace = pace or Pace(0, {})
+        self._control = Control(cloud.world, self.journal, self.faults, self.pace)
         self._limiter: CapacityLimiter | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -70,14 +93,33 @@ class Emulator:
             {key.lower(): value for key, value in request.headers.items()},
             await request.body(),
         )
-        response = await to_thread.run_sync(self.answer, incoming, limiter=self._limiter)
-        await response(scope, receive, send)
-
-    def answer(self, incoming: Incoming) -> Response:
-        """Returns the response to a request; never raises."""
         api = self.router.api(incoming.path)
+        response: Response | None
         if api is None:
-            return self._own(incoming)
+            response = await to_thread.run_sync(self._own, incoming)
+        else:
+            network = Network(self.faults, self.connections, scope.get("client"), receive)
+            response = await self._serve(api, incoming, network)
+        if response is not None:
+            response.headers["date"] = formatdate(self.cloud.world.clock.time(), usegmt=True)
+            await response(scope, receive, send)
+
+    async def _serve(self, api: Api, incoming: Incoming, network: Network) -> Response | None:
+        """Returns the response to a call, None when nobody waits for it any more."""
+        if self.pace.milliseconds:
+            await asyncio.sleep(self.pace.milliseconds / 1000)
+        struck = self._strike(api, incoming) if self.faults else []
+        if not await network.passes(struck, after=False):
+            caller = _claimed(incoming.headers)
+            self._note(api, incoming, self._method(api, incoming), 0, 0, caller, struck)
+            return None
+        response = await to_thread.run_sync(
+            self.answer, api, incoming, struck, limiter=self._limiter
+        )
+        return response if await network.passes(struck, after=True) else None
+
+    def answer(self, api: Api, incoming: Incoming, struck: Sequence[Fault] = ()) -> Response:
+        """Returns the response to a call to which some faults happen; never raises."""
         begun = time.perf_counter()
         method, caller = "", Caller()
         try:
@@ -85,7 +127,14 @@ class Emulator:
             path = self._by_project_id(incoming.path.removeprefix(api.prefix))
             route, params = self.router.route(api, incoming.verb, path)
             method = route.method
-            response = self._respond(incoming, self._call(api, route, params, incoming, caller))
+            _fail(struck, after=False)
+            if any(isinstance(fault.rule, RaceFault) for fault in struck):
+                faults_races.intrude(self.cloud.world, api.name, method, params)
+            effects = faults_effects.of(method, struck, self.pace.durations)
+            with faults_effects.applied(self.cloud.world, effects):
+                answer = self._call(api, route, params, incoming, caller)
+            response = self._respond(incoming, answer)
+            _fail(struck, after=True)
         except errors.GoogleError as error:
             response = _json(error.to_json(old=api.old_errors), error.status_code)
             if error.status == "UNIMPLEMENTED":
@@ -94,46 +143,75 @@ class Emulator:
             traceback.print_exc()
             failure = errors.error("INTERNAL", f"The emulator failed: {error!r}")
             response = _json(failure.to_json(old=api.old_errors), 500)
+        took = time.perf_counter() - begun
+        self._note(api, incoming, method, response.status_code, took, caller, struck)
+        return response
+
+    def _strike(self, api: Api, incoming: Incoming) -> list[Fault]:
+        """The faults that happen to a call; none to one of a method that is not implemented."""
+        method = self._method(api, incoming)
+        write = writes(incoming.verb, method)
+        return self.faults.strike(method, incoming.path, write=write) if method else []
+
+    def _method(self, api: Api, incoming: Incoming) -> str:
+        path = incoming.path.removeprefix(api.prefix)
+        try:
+            return self.router.route(api, incoming.verb, path)[0].method
+        except errors.GoogleError:
+            return ""
+
+    def _note(  # noqa: PLR0913, PLR0917
+        self,
+        api: Api,
+        incoming: Incoming,
+        method: str,
+        status: int,
+        seconds: float,
+        caller: Caller,
+        struck: Sequence[Fault],
+    ) -> None:
         self.journal.add(
             Entry(
-                time=self.cloud.world.timestamp(),
+                time=clock.text(self.cloud.world.clock.time()),
                 product=api.name,
                 method=method,
                 http=incoming.verb,
                 path=incoming.path,
-                status=response.status_code,
-                milliseconds=round((time.perf_counter() - begun) * 1000, 2),
+                status=status,
+                milliseconds=round(seconds * 1000, 2),
                 caller=caller.member,
-                write=_writes(incoming.verb, method or incoming.path),
+                write=writes(incoming.verb, method or incoming.path),
+                fault=",".join(fault.id for fault in struck),
             )
         )
-        return response
 
     def _own(self, incoming: Incoming) -> Response:
-        match incoming.verb, incoming.path:
-            case "GET", "/":
+        """What the emulator says of itself."""
+        try:
+            if incoming.path.startswith("/emulator/"):
+                query = dict(incoming.query)
+                return _json(
+                    self._control.answer(incoming.verb, incoming.path, query, incoming.body)
+                )
+            if (incoming.verb, incoming.path) == ("GET", "/"):
                 return _json(
                     {
                         "name": NAME,
                         "pid": os.getpid(),
                         "state": str(self.cloud.folder),
+                        "hollow": self.cloud.hollow,
                         "apis": {api.prefix: api.service for api in self.router.apis.values()},
                     }
                 )
-            case "GET", "/emulator/journal":
-                return _json(self.journal.to_json())
-            case "DELETE", "/emulator/journal":
-                self.journal.clear()
-                return _json({})
-        message = f"Nothing is at {incoming.path}. The APIs are at {', '.join(self.router.apis)}."
-        return _json(errors.not_found(message).to_json(), 404)
+            apis = ", ".join(self.router.apis)
+            raise errors.not_found(f"Nothing is at {incoming.path}. The APIs are at {apis}.")
+        except errors.GoogleError as error:
+            return _json(error.to_json(), error.status_code)
 
     def _caller(self, headers: Mapping[str, str]) -> Caller:
-        token = headers.get("authorization", "")
-        if not token.startswith(_TOKEN):
-            return Caller()
-        email = token.removeprefix(_TOKEN)
-        account = self.cloud.world.get("service_accounts", email)
+        caller = _claimed(headers)
+        email = caller.email
+        account = self.cloud.world.seen("service_accounts", email)
         if email.endswith(".iam.gserviceaccount.com") and (
             account is None or account.get("disabled")
         ):
@@ -143,7 +221,7 @@ class Emulator:
                 " login cookie or other valid authentication credential.",
                 "ACCESS_TOKEN_INVALID",
             )
-        return iam.account(email)
+        return caller
 
     def _by_project_id(self, path: str) -> str:
         """Puts the id in the place of a project's number, so that handlers only see ids."""
@@ -157,6 +235,8 @@ class Emulator:
         self, api: Api, route: Route, params: dict[str, str], incoming: Incoming, caller: Caller
     ) -> object:
         world = self.cloud.world
+        if self.cloud.hollow and route.method.endswith(RUNS):
+            raise errors.unimplemented(f"{route.method} in a hollow cloud, where nothing runs")
         query = dict(incoming.query)
         if not api.enabled and (project := _project(route, params, query)):
             services.require(world, api.service, projects.find(world, project).id)
@@ -221,7 +301,21 @@ def _project(route: Route, params: dict[str, str], query: dict[str, str]) -> str
     return ""
 
 
-def _writes(verb: str, method: str) -> bool:
+def _claimed(headers: Mapping[str, str]) -> Caller:
+    """Who the caller says it is."""
+    token = headers.get("authorization", "")
+    return iam.account(token.removeprefix(_TOKEN)) if token.startswith(_TOKEN) else Caller()
+
+
+def _fail(struck: Sequence[Fault], *, after: bool) -> None:
+    """Raises the error that a fault answers before or after a call is carried out."""
+    for fault in struck:
+        if isinstance(fault.rule, ErrorFault) and fault.rule.after is after:
+            raise fault.rule.error()
+
+
+def writes(verb: str, method: str) -> bool:
+    """Returns whether a method is meant to change anything; its path does where it has no name."""
     if verb in ("GET", "HEAD"):
         return False
     return verb != "POST" or not _READS.match(method.rpartition(".")[2].rpartition(":")[2])

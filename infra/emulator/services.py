@@ -46,8 +46,12 @@ def is_enabled(world: World, service: str, project_id: str) -> bool:
 
 
 def require(world: World, service: str, project_id: str) -> None:
-    """Raises 403 SERVICE_DISABLED where an API is not enabled; never where no project is known."""
-    if project_id and not is_enabled(world, service, project_id):
+    """Raises 403 SERVICE_DISABLED where an API is not enabled; never where no project is known.
+
+    What was enabled or disabled and is late is not seen yet.
+    """
+    key = f"{project_id}/{service}"
+    if project_id and service not in ALWAYS and world.seen("services", key) is None:
         number = projects.find(world, project_id).number
         raise errors.service_disabled(service, TITLES.get(service, service), number)
 

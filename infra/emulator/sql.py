@@ -3,7 +3,6 @@
 Each instance is a real server, started with the emulator; at most one operation changes it.
 """
 
-import threading
 import traceback
 import uuid
 from collections.abc import Callable
@@ -11,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from google.cloud import sqladmin_v1beta4 as sa
 
-from infra.emulator import iam, messages, pages
+from infra.emulator import faults_effects, iam, messages, pages
 from infra.emulator.cloud import Cloud, Part
 from infra.emulator.errors import GoogleError
 from infra.emulator.iam import Caller
@@ -151,6 +150,9 @@ def start(  # noqa: PLR0913, PLR0917
         made.status = _STATUS(_STATUS.PENDING)
         _put(world, made)
     running = sa.Operation(messages.to_pb(made))
+    effects = faults_effects.current()
+
+    due = world.clock.time() + effects.seconds
 
     def run() -> None:
         running.status = _STATUS(_STATUS.RUNNING)
@@ -158,20 +160,39 @@ def start(  # noqa: PLR0913, PLR0917
         _put(world, running)
         failure = ""
         try:
+            effects.before_work(world, due)
+            if world.closing.is_set():
+                return
             work()
         except Exception as error:
             if world.closing.is_set():
                 return
             failure = str(error)
-            if not isinstance(error, PostgresError):
+            if not isinstance(error, PostgresError | GoogleError):
                 traceback.print_exc()
             if undo:
                 undo()
         if not world.closing.is_set():
             _end(world, running, failure)
 
-    threading.Thread(target=run, name=made.name, daemon=True).start()
+    world.clock.begin_work(run, made.name)
     return made
+
+
+def perform(  # noqa: PLR0913, PLR0917
+    world: World,
+    caller: Caller,
+    kind: str,
+    project: str,
+    instance: str,
+    work: Callable[[], None],
+) -> sa.Operation:
+    """Does what takes no time and returns its operation, which is done; under way, when it is to
+    take time or to fail. What `work` raises is the call's."""
+    if faults_effects.current().concern_operation:
+        return start(world, caller, kind, project, instance, work)
+    work()
+    return finished(world, caller, kind, project, instance)
 
 
 def finished(world: World, caller: Caller, kind: str, project: str, instance: str) -> sa.Operation:

@@ -31,9 +31,9 @@ class Emulator:
         self.host = ""
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> "Emulator":
+    def start(self, *options: str) -> "Emulator":
         """Returns when it answers."""
-        command = [sys.executable, "-m", "infra.emulator", "--state", str(self.folder)]
+        command = [sys.executable, "-m", "infra.emulator", "--state", str(self.folder), *options]
         log = self.folder.with_suffix(".log")
         with log.open("ab") as output:
             self.process = subprocess.Popen(command, stdout=output, stderr=output)
@@ -70,6 +70,17 @@ class Emulator:
         """A plain client, for APIs that have none."""
         headers = {"authorization": f"Bearer emulated:{account}"} if account else {}
         return httpx.Client(base_url=f"http://{self.host}", headers=headers)
+
+    def fault(self, **rule: Any) -> str:
+        """Puts a fault in force and returns its id."""
+        answer = self.http().post("/emulator/faults", json=rule)
+        assert answer.status_code == 200, answer.text
+        return str(answer.json()["id"])
+
+    def used(self, fault: str) -> int:
+        """How often a fault has happened."""
+        rules = self.http().get("/emulator/faults").json()["faults"]
+        return next(int(one["used"]) for one in rules if one["id"] == fault)
 
     def calls(self) -> list[dict[str, Any]]:
         """What was called since `forget`."""

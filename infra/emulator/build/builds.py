@@ -73,6 +73,13 @@ class Builds(Part):
         finally:
             self._stops.pop(build.id, None)
 
+    def spoil(self, build: cb.Build, error: errors.GoogleError) -> None:
+        """Ends a build whose operation fails, before it has run."""
+        build.status = _STATUS(_STATUS.INTERNAL_ERROR)
+        build.status_detail = error.message
+        build.finish_time = self.cloud.world.now()
+        put(self.cloud.world, build)
+
     def cancel(self, build: cb.Build) -> None:
         """Ends a build that is queued or runs."""
         self._stops.setdefault(build.id, Stop()).set()

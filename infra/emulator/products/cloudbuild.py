@@ -76,6 +76,7 @@ def create_build(call: Call[cb.CreateBuildRequest]) -> operations_pb2.Operation:
         cb.Build,
         lambda: part.carry_out(build, name),
         name=name,
+        spoil=lambda error: part.spoil(build, error),
     )
 
 
@@ -107,7 +108,7 @@ def cancel_build(call: Call[cb.CancelBuildRequest]) -> cb.Build:
         raise errors.precondition(f"Build {build.id} is not in a cancellable state.")
     call.cloud.part(Builds).cancel(build)
     left = _ENDING
-    while build.status not in builds.OVER and left > 0 and call.world.sleep(0.05):
+    while build.status not in builds.OVER and left > 0 and call.world.pause(0.05):
         left -= 0.05
         build = _build(call, "update")
     return build

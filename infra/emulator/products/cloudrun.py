@@ -100,6 +100,7 @@ def delete_service(call: Call[run_v2.DeleteServiceRequest]) -> operations_pb2.Op
         parent = service.name.rpartition("/services/")[0]
         if call.request.validate_only:
             return operations.finished(call.world, f"{parent}/operations", service, service)
+        before = run_v2.Service(messages.to_pb(service))
         service.delete_time = service.expire_time = call.world.now()
         service.reconciling = True
         documents.put_service(call.world, service)
@@ -109,7 +110,12 @@ def delete_service(call: Call[run_v2.DeleteServiceRequest]) -> operations_pb2.Op
         service.reconciling = False
         return service
 
-    return operations.start(call.world, f"{parent}/operations", service, run_v2.Service, work)
+    def spoil(_: errors.GoogleError) -> None:
+        documents.put_service(call.world, before)
+
+    return operations.start(
+        call.world, f"{parent}/operations", service, run_v2.Service, work, spoil=spoil
+    )
 
 
 policies.serve(api, PACKAGE, "Services", "run.services", documents.get_service)
@@ -236,7 +242,10 @@ def _start(
     def work() -> run_v2.Service:
         return call.cloud.part(Services).reconcile(service)
 
-    return operations.start(call.world, prefix, service, run_v2.Service, work)
+    def spoil(error: errors.GoogleError) -> None:
+        call.cloud.part(Services).spoil(service, error)
+
+    return operations.start(call.world, prefix, service, run_v2.Service, work, spoil=spoil)
 
 
 def _revision(world: World, name: str) -> run_v2.Revision:

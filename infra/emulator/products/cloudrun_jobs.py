@@ -91,6 +91,7 @@ def delete_job(call: Call[run_v2.DeleteJobRequest]) -> operations_pb2.Operation:
         check_etag(call.request.etag, job.etag, job.name)
         if call.request.validate_only:
             return operations.finished(call.world, prefix, job, job)
+        before = run_v2.Job(messages.to_pb(job))
         job.delete_time = job.expire_time = call.world.now()
         job.reconciling = True
         documents.put_job(call.world, job)
@@ -100,7 +101,10 @@ def delete_job(call: Call[run_v2.DeleteJobRequest]) -> operations_pb2.Operation:
         job.reconciling = False
         return job
 
-    return operations.start(call.world, prefix, job, run_v2.Job, work)
+    def spoil(_: errors.GoogleError) -> None:
+        documents.put_job(call.world, before)
+
+    return operations.start(call.world, prefix, job, run_v2.Job, work, spoil=spoil)
 
 
 @api.method(PACKAGE, "Jobs", "RunJob", permission="run.jobs.run")
@@ -124,7 +128,12 @@ def run_job(call: Call[run_v2.RunJobRequest]) -> operations_pb2.Operation:
     job.last_modifier = call.caller.email
     execution = part.begin(job, request.overrides)
     return operations.start(
-        call.world, prefix, execution, run_v2.Execution, lambda: part.carry_out(execution)
+        call.world,
+        prefix,
+        execution,
+        run_v2.Execution,
+        lambda: part.carry_out(execution),
+        spoil=lambda error: part.spoil_execution(execution, error),
     )
 
 
@@ -162,7 +171,7 @@ def cancel_execution(call: Call[run_v2.CancelExecutionRequest]) -> operations_pb
     def work() -> run_v2.Execution:
         part.cancel(execution.name)
         while (now := documents.get_execution(call.world, execution.name)).reconciling:
-            if not call.world.sleep(0.05):
+            if not call.world.pause(0.05):
                 break
         return now
 
@@ -245,6 +254,12 @@ def _start(call: Changes, job: run_v2.Job, *, validate_only: bool) -> operations
     prefix = f"{job.name.rpartition('/jobs/')[0]}/operations"
     if validate_only:
         return operations.finished(call.world, prefix, job, job)
+    part = call.cloud.part(Jobs)
     return operations.start(
-        call.world, prefix, job, run_v2.Job, lambda: call.cloud.part(Jobs).check(job)
+        call.world,
+        prefix,
+        job,
+        run_v2.Job,
+        lambda: part.check(job),
+        spoil=lambda error: part.spoil(job, error),
     )

@@ -151,6 +151,7 @@ def delete_instance(call: Call[sa.SqlInstancesDeleteRequest]) -> sa.Operation:
         project,
         name,
         lambda: call.cloud.part(Sql).forget(body),
+        lambda: _change(call, key, state=body["state"]),
     )
 
 

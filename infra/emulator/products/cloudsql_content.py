@@ -6,7 +6,7 @@ from infra.emulator import errors, messages
 from infra.emulator.api import Api, Call
 from infra.emulator.errors import GoogleError
 from infra.emulator.postgres import PostgresError
-from infra.emulator.sql import DATABASES, USERS, Sql, finished, require_idle, user_key
+from infra.emulator.sql import DATABASES, USERS, Sql, perform, require_idle, user_key
 from infra.emulator.world import Document, World
 
 PACKAGE = "google.cloud.sqladmin_v1beta4"
@@ -27,14 +27,18 @@ def insert_database(call: Call[sa.SqlDatabasesInsertRequest]) -> sa.Operation:
     require_idle(call.world, project, instance)
     _supported("charset", given.charset, "UTF8")
     _supported("collation", given.collation, "en_US.UTF8")
-    try:
-        sql.databases.create_database(connection, given.name)
-    except (PostgresError, ValueError) as error:
-        raise errors.invalid(
-            f"Invalid request: failed to create database {given.name}. Detail: pq: {_detail(error)}"
-        ) from None
-    sql.add_database(project, instance, given)
-    return finished(call.world, call.caller, "CREATE_DATABASE", project, instance)
+
+    def work() -> None:
+        try:
+            sql.databases.create_database(connection, given.name)
+        except (PostgresError, ValueError) as error:
+            detail = f"Detail: pq: {_detail(error)}"
+            raise errors.invalid(
+                f"Invalid request: failed to create database {given.name}. {detail}"
+            ) from None
+        sql.add_database(project, instance, given)
+
+    return perform(call.world, call.caller, "CREATE_DATABASE", project, instance, work)
 
 
 @api.method(PACKAGE, DATABASE, "Get")
@@ -67,9 +71,12 @@ def delete_database(call: Call[sa.SqlDatabasesDeleteRequest]) -> sa.Operation:
     name = _database(call.world, project, instance, call.request.database).name
     if name in _SYSTEM:
         raise errors.invalid(f"Invalid request: the system database {name} cannot be deleted.")
-    sql.databases.drop_database(connection, name)
-    call.world.delete(DATABASES, f"{project}/{instance}/{name}")
-    return finished(call.world, call.caller, "DELETE_DATABASE", project, instance)
+
+    def work() -> None:
+        sql.databases.drop_database(connection, name)
+        call.world.delete(DATABASES, f"{project}/{instance}/{name}")
+
+    return perform(call.world, call.caller, "DELETE_DATABASE", project, instance, work)
 
 
 @api.method(PACKAGE, USER, "Insert")
@@ -87,9 +94,12 @@ def insert_user(call: Call[sa.SqlUsersInsertRequest]) -> sa.Operation:
         message = f"Invalid request: the user {given.name} already exists."
         raise GoogleError(409, "ALREADY_EXISTS", message, "alreadyExists")
     password = given.password if given.type_ == by_password else None
-    _set_user(sql, connection, given.name, password)
-    sql.add_user(project, instance, given)
-    return finished(call.world, call.caller, "CREATE_USER", project, instance)
+
+    def work() -> None:
+        _set_user(sql, connection, given.name, password)
+        sql.add_user(project, instance, given)
+
+    return perform(call.world, call.caller, "CREATE_USER", project, instance, work)
 
 
 @api.method(PACKAGE, USER, "Get")
@@ -121,9 +131,12 @@ def update_user(call: Call[sa.SqlUsersUpdateRequest]) -> sa.Operation:
     call.require("cloudsql.users.update", f"projects/{project}/instances/{instance}")
     require_idle(call.world, project, instance)
     user = _user(call.world, project, instance, request.name or request.body.name, request.host)
-    if request.body.password:
-        _set_user(sql, connection, user.name, request.body.password)
-    return finished(call.world, call.caller, "UPDATE_USER", project, instance)
+
+    def work() -> None:
+        if request.body.password:
+            _set_user(sql, connection, user.name, request.body.password)
+
+    return perform(call.world, call.caller, "UPDATE_USER", project, instance, work)
 
 
 @api.method(PACKAGE, USER, "Delete")
@@ -135,14 +148,17 @@ def delete_user(call: Call[sa.SqlUsersDeleteRequest]) -> sa.Operation:
     call.require("cloudsql.users.delete", f"projects/{project}/instances/{instance}")
     require_idle(call.world, project, instance)
     user = _user(call.world, project, instance, request.name, request.host)
-    try:
-        sql.databases.drop_user(connection, user.name)
-    except PostgresError as error:
-        raise errors.invalid(
-            f"Invalid request: failed to delete user {user.name}: {_detail(error)}"
-        ) from None
-    call.world.delete(USERS, user_key(project, instance, user))
-    return finished(call.world, call.caller, "DELETE_USER", project, instance)
+
+    def work() -> None:
+        try:
+            sql.databases.drop_user(connection, user.name)
+        except PostgresError as error:
+            raise errors.invalid(
+                f"Invalid request: failed to delete user {user.name}: {_detail(error)}"
+            ) from None
+        call.world.delete(USERS, user_key(project, instance, user))
+
+    return perform(call.world, call.caller, "DELETE_USER", project, instance, work)
 
 
 def _ready(sql: Sql, project: str, instance: str) -> tuple[Sql, str]:

@@ -82,6 +82,17 @@ class Jobs(Part):
             self._launcher.check_image(image)
         except StartError as error:
             failure = error
+        current = self._reach(job, failure)
+        if failure:
+            raise conditions.as_google(failure, failure.message)
+        return current
+
+    def spoil(self, job: run_v2.Job, error: errors.GoogleError) -> None:
+        """Leaves a change of a job as its operation's failure says."""
+        self._reach(job, StartError(error.message))
+
+    def _reach(self, job: run_v2.Job, failure: StartError | None) -> run_v2.Job:
+        """Writes into a job how a change of it ended, unless there is a later one."""
         with self.world.transaction():
             current = get_job(self.world, job.name)
             if current.generation != job.generation:
@@ -96,8 +107,6 @@ class Jobs(Part):
             current.reconciling = False
             current.etag = pages.etag()
             put_job(self.world, current)
-        if failure:
-            raise conditions.as_google(failure, failure.message)
         return current
 
     # Executions.
@@ -160,6 +169,13 @@ class Jobs(Part):
         if message:
             raise errors.precondition(message)
         return done
+
+    def spoil_execution(self, execution: run_v2.Execution, error: errors.GoogleError) -> None:
+        """Ends an execution whose operation fails, before it has run."""
+        self._stops.pop(execution.name, None)
+        for task in tasks_of(self.world, execution.name):
+            self._end_task(task, _Ended(1, error.message))
+        self._complete(execution, error.message, cancelled=False)
 
     def cancel(self, name: str) -> None:
         """Ends an execution's programs."""

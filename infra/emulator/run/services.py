@@ -78,6 +78,16 @@ class Services(Part):
         with self._locks[service.name]:
             return self._succeed(service)
 
+    def spoil(self, service: run_v2.Service, error: errors.GoogleError) -> None:
+        """Leaves a generation of a service as its operation's failure says."""
+        now, failed = self.world.now(), conditions.FAILED
+        with self._locks[service.name]:
+            self._finish(
+                service,
+                conditions.condition("Ready", failed, now, error.message),
+                conditions.all_of(SERVICE_CONDITIONS, failed, now, error.message),
+            )
+
     def _resume(self, service: run_v2.Service) -> None:
         try:
             self.reconcile(service)

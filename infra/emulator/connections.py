@@ -1,0 +1,45 @@
+"""The HTTP connections of the emulator, so that one can be cut off as a broken network would."""
+
+import asyncio
+import socket
+import struct
+
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+type Address = tuple[str, int]
+
+# Closing with a linger of no time sends RST instead of FIN (socket(7), SO_LINGER).
+_AT_ONCE = struct.pack("ii", 1, 0)
+
+
+class Connections:
+    """Those that are open, by the client's address."""
+
+    def __init__(self) -> None:
+        self._transports: dict[Address, asyncio.Transport] = {}
+
+    def protocol(self) -> type[asyncio.Protocol]:
+        """Returns uvicorn's protocol, which makes its connections known here."""
+        transports = self._transports
+
+        class Protocol(H11Protocol):
+            def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+                super().connection_made(transport)
+                self._address = self.client or ("", 0)
+                transports[self._address] = transport
+
+            def connection_lost(self, exc: Exception | None) -> None:
+                transports.pop(self._address, None)
+                super().connection_lost(exc)
+
+        return Protocol
+
+    def reset(self, client: Address | None) -> None:
+        """Cuts a client's connection: it sees a connection reset."""
+        transport = self._transports.get(client) if client else None
+        if transport is None:
+            return
+        opened = transport.get_extra_info("socket")
+        if opened is not None:
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+        transport.abort()
