@@ -8,23 +8,34 @@ and nothing of others was touched. SWEEP=1 kills at every write, which takes som
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from time import sleep
 
 import pytest
 import requests
 
 from infra import lease
 from infra.apply import Outcome
+from infra.emulated_clock import EmulatedClock
 from infra.events import Status
-from infra.tasks.local_cloud import scratch_cloud
+from tests.emulator.emulators import Emulator
 from tests.infra.test_manifest import write
 from tests.infra.test_provisioning import Ours, is_well
-from tests.infra.worlds import Died, Fuse, Gate, Json, Losing, intercepted, snapshot
+from tests.infra.worlds import (
+    Died,
+    Fuse,
+    Json,
+    Losing,
+    fault,
+    holds,
+    hollow_cloud,
+    intercepted,
+    snapshot,
+)
 
 TRIGGER = {"repository": "acme/orders", "connection": "github", "branch": "^main$"}
 ENVIRONMENT = """\
@@ -56,9 +67,14 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
 class Place:
     """An emulator, and the world that an undisturbed run makes there."""
 
-    host: str
+    emulator: Emulator
     folder: Path
     undisturbed: dict[str, Json]
+
+    @property
+    def host(self) -> str:
+        """HOST:PORT of the emulator."""
+        return self.emulator.host
 
     def service(self, project: str) -> Ours:
         """A service in a project of its own, where others have things too."""
@@ -98,10 +114,10 @@ def send(host: str, path: str, body: Mapping[str, object]) -> None:
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """An emulator on a scratch folder, where one run was left alone."""
     folder = write(tmp_path_factory.mktemp("service"))
-    with scratch_cloud(tmp_path_factory.mktemp("cloud")) as running:
-        ours = service(running.host, folder, "undisturbed")
+    with hollow_cloud(tmp_path_factory.mktemp("cloud")) as emulator:
+        ours = service(emulator.host, folder, "undisturbed")
         assert is_well(ours.provision()), ours.told()
-        yield Place(running.host, folder, snapshot(running.host, "undisturbed"))
+        yield Place(emulator, folder, snapshot(emulator.host, "undisturbed"))
 
 
 @pytest.fixture
@@ -127,23 +143,21 @@ def begin(tmp_path: Path) -> Callable[[str, str], subprocess.Popen[str]]:
     return start
 
 
+def outlive(place: Place) -> None:
+    """Lets the lease of a dead run come to its end."""
+    clock = EmulatedClock(place.host)
+    clock.freeze()
+    clock.sleep(lease.TTL_SECONDS + 2)
+    clock.run()
+
+
 def finish(ours: Ours, place: Place) -> None:
     """Runs again, and compares with the world of the undisturbed run."""
-    if holder := lease.find(ours.cloud) if has_bucket(ours) else None:
-        # Its lease ends by itself, in a minute; see test_lease.py.
-        assert lease.break_(ours.cloud, holder)
+    outlive(place)
     assert is_well(ours.provision()), ours.told()
     assert snapshot(place.host, ours.cloud.names.project) == place.undisturbed
     ours.events.clear()
     assert nothing_to_do(ours.provision()), ours.told()
-
-
-def has_bucket(ours: Ours) -> bool:
-    """Whether there is something to keep a lease in."""
-    listed = requests.get(
-        f"http://{ours.cloud.endpoint}/storage/storage/v1/b/{ours.cloud.names.bucket}", timeout=60
-    )
-    return listed.ok
 
 
 def nothing_to_do(outcome: Outcome) -> bool:
@@ -157,16 +171,16 @@ def test_a_run_that_is_killed_at_a_write_is_finished_by_the_next(
 ) -> None:
     project = f"killed-{nth}-{'after' if committed else 'before'}"
     ours = place.service(project)
-    with Gate(place.host, nth, committed=committed) as gate:
-        process = begin(gate.host, project)
+    with fault(place.emulator, kind="hang", write=True, nth=nth, after=committed) as held:
+        process = begin(place.host, project)
         assert process.stdout
         with process.stdout:
-            while process.poll() is None and not gate.held.wait(0.05):
-                pass
-            process.send_signal(signal.SIGKILL)
+            while process.poll() is None and not holds(place.emulator, held):
+                sleep(0.05)
+            ended = process.returncode
+            process.kill()
             process.wait(SECONDS)
-        if not gate.held.is_set():
-            assert nth > gate.count, "it ended before that write"
+        assert ended is None or (ended == 0 and place.emulator.used(held) == 0)
     finish(ours, place)
     assert is_well(ours.destroy()), ours.told()
 
@@ -212,8 +226,7 @@ def test_a_removal_that_is_cut_short_is_finished_by_the_next(place: Place, commi
     assert is_well(ours.provision()), ours.told()
     with intercepted(Fuse(5, committed)), pytest.raises(Died):
         ours.destroy()
-    if holder := lease.find(ours.cloud) if has_bucket(ours) else None:
-        lease.break_(ours.cloud, holder)
+    outlive(place)
     assert is_well(ours.destroy()), ours.told()
     left = snapshot(place.host, project)
     for kept in ("apis", "connections", "repositories of github"):
