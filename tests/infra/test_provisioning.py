@@ -17,8 +17,9 @@ from google.iam.v1 import iam_policy_pb2, options_pb2, policy_pb2  # type: ignor
 from google.protobuf import field_mask_pb2  # type: ignore[import-untyped,unused-ignore]
 
 from infra.apply import Outcome, refuse
+from infra.clock import SYSTEM, Clock
 from infra.cloud import Cloud
-from infra.converge import Lock, converge, remove
+from infra.converge import Lock, check, converge, remove
 from infra.environment import Environment
 from infra.events import Event, Finished, Status
 from infra.plan import Session, plan, to_remove
@@ -62,6 +63,7 @@ class Ours:
     cloud: Cloud
     folder: Path
     events: list[Event] = field(default_factory=list)
+    clock: Clock = SYSTEM
 
     @classmethod
     def make(cls, host: str, folder: Path, project: str, **fields: object) -> "Ours":
@@ -84,13 +86,18 @@ class Ours:
                 if left[0] <= 0:
                     session.stop.set()
 
-        session = Session(self.cloud, emit, adopt)
+        session = Session(self.cloud, emit, adopt, clock=self.clock)
         resources = stack(self.cloud.environment, self.folder)
         return converge(resources, session, Lock("invoke provision", lock_timeout))
 
+    def check(self) -> Outcome:
+        """Says what would change."""
+        session = Session(self.cloud, self.events.append, clock=self.clock)
+        return check(stack(self.cloud.environment, self.folder), session)
+
     def destroy(self) -> Outcome:
         """Removes."""
-        session = Session(self.cloud, self.events.append)
+        session = Session(self.cloud, self.events.append, clock=self.clock)
         planned = plan(stack(self.cloud.environment, self.folder), session, to_remove)
         if planned.refused or planned.failures:
             return refuse(planned, session)
