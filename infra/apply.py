@@ -176,7 +176,9 @@ class Application:
         if not work.writes:
             return Finished(resource.kind, resource.name, Status.OK, "waited for")
         done = DONE.get(change.action, DONE[Action.UPDATE])
-        text = done if change.action is Action.WAIT else ", ".join(filter(None, (done, change.reason)))
+        text = (
+            done if change.action is Action.WAIT else ", ".join(filter(None, (done, change.reason)))
+        )
         return Finished(resource.kind, resource.name, Status.CHANGED, text, fields=change.fields)
 
     def settle(self, change: Change, work: Work) -> None:
