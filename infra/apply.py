@@ -7,15 +7,21 @@ known everywhere yet) is read again and decided again: the whole cycle, until a 
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from time import monotonic
+from threading import Lock
 
+from infra.causes import Cause
 from infra.events import Event, Finished, Started, Status, Waited
 from infra.graph import walk
 from infra.plan import Action, Change, Plan, Session, order, to_converge
-from infra.resources.base import Difference, Resource, Work
-from infra.retry import PATIENCE, Cause, CloudError, Retry, Stopped, Waiting, backoff
+from infra.resources.base import Difference, Live, Resource, Work
+from infra.retry import REDONE, CloudError, Spent, Stopped, Waiting
 
-DOING = {Action.CREATE: "creating", Action.UPDATE: "updating", Action.DELETE: "deleting"}
+DOING = {
+    Action.CREATE: "creating",
+    Action.UPDATE: "updating",
+    Action.DELETE: "deleting",
+    Action.WAIT: "waiting for",
+}
 DONE = {Action.CREATE: "created", Action.UPDATE: "updated", Action.DELETE: "deleted"}
 READY = "ready"
 LOG = logging.getLogger(__name__)
@@ -27,6 +33,10 @@ class Outcome:
 
     statuses: dict[str, Status]
     interrupted: bool = False
+    refused: bool = False
+    """Whether nothing was touched, because of what would have been."""
+    lost: str = ""
+    """Why it ended early, other than by an interrupt: the lease went to somebody else."""
 
     def count(self, status: Status) -> int:
         """How many ended so."""
@@ -49,11 +59,22 @@ def would_be(change: Change) -> str:
 
 def refuse(plan: Plan, session: Session) -> Outcome:
     """Tells what keeps a plan from being carried out."""
-    outcome = Outcome({})
+    outcome = Outcome({}, refused=True)
     for change in plan.refused:
         record(outcome, session, ended(change, change.reason, 0))
     fail_unread(plan, session, outcome)
     return outcome
+
+
+def leave(plan: Plan, session: Session, before: Outcome) -> Outcome:
+    """Tells that nothing more is done, because of what `before` tells failed."""
+    for change in plan.changes:
+        resource = change.resource
+        if resource.key not in before.statuses and change.action is not Action.NONE:
+            text = "not touched: what comes first is not done"
+            blocked = Finished(resource.kind, resource.name, Status.BLOCKED, text)
+            record(before, session, blocked)
+    return before
 
 
 def fail_unread(plan: Plan, session: Session, outcome: Outcome) -> None:
@@ -63,110 +84,144 @@ def fail_unread(plan: Plan, session: Session, outcome: Outcome) -> None:
         record(outcome, session, failed)
 
 
-def apply(plan: Plan, session: Session) -> Outcome:
-    """Carries out a plan. Returns when everything in flight is done, interrupted or not."""
-    return Application(plan, session).run()
+def apply(plan: Plan, session: Session, before: Outcome | None = None) -> Outcome:
+    """Carries out a plan, after what `before` tells was done. Returns how all of it ended.
+
+    Interrupted, it starts nothing more and waits for what is in flight; interrupted again, it
+    tells which operations go on without it.
+    """
+    return Application(plan, session, before).run()
 
 
 class Application:
-    """A plan that is being carried out."""
+    """A plan that is being carried out, after what `before` tells was done already."""
 
-    def __init__(self, plan: Plan, session: Session) -> None:
+    def __init__(self, plan: Plan, session: Session, before: Outcome | None = None) -> None:
         self.session = session
         self.changes: Mapping[str, Change] = {each.resource.key: each for each in plan.changes}
-        self.outcome = Outcome({})
+        self.outcome = Outcome(dict(before.statuses) if before else {})
+        self.told = frozenset(self.outcome.statuses)
         self.removing = any(each.removing for each in plan.changes)
+        self.works: dict[str, Work] = {}
+        self.lock = Lock()
+        self.abandoned = False
 
     def run(self) -> Outcome:
-        """Walks the graph."""
+        """Walks the graph. Interrupted a second time, it leaves what is in flight and says so."""
         graph = order(self.changes, removing=self.removing)
-        walk(graph, self.visit, self.block, self.session.stop)
+        try:
+            walk(graph, self.visit, self.block, self.session.stop)
+        except KeyboardInterrupt:
+            self.abandon()
         self.outcome.interrupted = self.session.stop.is_set()
         return self.outcome
 
     def visit(self, key: str) -> bool:
         """Carries out one change. Returns whether what needs the resource may go on."""
         change = self.changes[key]
-        started = monotonic()
+        resource = change.resource
         if change.action is Action.NONE:
             finished = ended(change, change.reason, 0)
+            if key in self.told and finished.status is Status.OK:
+                return True
         else:
-            resource = change.resource
             self.emit(Started(resource.kind, resource.name, DOING[change.action]))
-            finished = self.carry_out(change, started)
+            finished = self.carry_out(change, self.session.clock.now())
         self.record(finished)
         return finished.status in {Status.OK, Status.CHANGED}
 
     def carry_out(self, change: Change, started: float) -> Finished:
         """Carries out one change, and says how it ended."""
         resource = change.resource
+        work = self.work_on(resource)
+        with self.lock:
+            self.works[resource.key] = work
         try:
-            waiting = self.converge(change)
+            finished = self.converge(change, work)
         except CloudError as error:
             LOG.debug("%s failed", resource.key, exc_info=True)
-            failed = Finished(resource.kind, resource.name, Status.FAILED, str(error))
-            return replace(failed, seconds=monotonic() - started)
+            finished = Finished(resource.kind, resource.name, Status.FAILED, str(error))
         except Stopped:
             return Finished(resource.kind, resource.name, Status.BLOCKED, "interrupted")
-        text = ", ".join(filter(None, (DONE[change.action], change.reason)))
-        finished = Finished(resource.kind, resource.name, Status.CHANGED, text)
-        if waiting:
-            finished = replace(finished, status=Status.WAITING, text=waiting)
-        return replace(finished, seconds=monotonic() - started, fields=change.fields)
+        return replace(finished, seconds=self.session.clock.now() - started)
 
-    def converge(self, change: Change) -> str | None:
-        """One change, redone from the reading on while that is what its failure asks for."""
-        resource, waits, started = change.resource, 0, monotonic()
-        work = self.work_on(resource)
-        while True:
+    def converge(self, change: Change, work: Work) -> Finished:
+        """One change, redone from the reading on while that is what its failure asks for.
+
+        So is a write whose answer was lost: what is there tells whether it was done.
+        """
+        resource, todo = change.resource, change
+        clock = self.session.clock
+        spent = Spent(clock, REDONE)
+        while todo.action is not Action.NONE:
+            began, error = clock.now(), None
             try:
-                return write(change, work)
-            except CloudError as error:
-                waited = monotonic() - started
-                if not self.is_worth_redoing(error, waited):
-                    raise
-                waits += 1
-                if error.cause is Cause.PROPAGATING:
-                    deadline = PATIENCE[Cause.PROPAGATING].deadline
-                    self.wait(resource, Waiting(error.said, waited, deadline))
-                work.retry.pause(backoff(PATIENCE[Cause.PROPAGATING], waits))
-                again = self.decide_again(change, work, error)
-            if again is None:
-                return None
-            change = again
+                if todo.action is not Action.WAIT:
+                    return self.done(change, work, write(todo, work))
+                self.settle(todo, work)
+            except CloudError as raised:
+                error = raised
+                self.pause(work, resource, spent, error)
+                spent.add(error.cause, clock.now() - began)
+            todo = self.decide_again(todo, work, error)
+        return self.done(change, work, todo.live.waiting if todo.live else "")
 
-    def is_worth_redoing(self, error: CloudError, waited: float) -> bool:
-        """Whether a failure is one of those that a new reading may cure."""
-        redone = {Cause.EXISTS, Cause.CONFLICT, Cause.PROPAGATING}
-        return error.cause in redone and waited < PATIENCE[Cause.PROPAGATING].deadline
+    def done(self, change: Change, work: Work, waiting: str | None) -> Finished:
+        """How a change ended that did not fail."""
+        resource = change.resource
+        if waiting:
+            return Finished(
+                resource.kind, resource.name, Status.WAITING, waiting, fields=change.fields
+            )
+        if not work.writes:
+            return Finished(resource.kind, resource.name, Status.OK, "waited for")
+        done = DONE.get(change.action, DONE[Action.UPDATE])
+        text = (
+            done if change.action is Action.WAIT else ", ".join(filter(None, (done, change.reason)))
+        )
+        return Finished(resource.kind, resource.name, Status.CHANGED, text, fields=change.fields)
 
-    def decide_again(self, change: Change, work: Work, error: CloudError) -> Change | None:
-        """The change that is left to do, after a new reading; None for none.
+    def settle(self, change: Change, work: Work) -> None:
+        """Returns when Google is done with what it is doing about a resource."""
+
+        def is_settled() -> bool:
+            live = work.look(change.resource)
+            return live is None or not live.pending
+
+        work.retry.until(change.reason, is_settled)
+
+    def pause(self, work: Work, resource: Resource, spent: Spent, error: CloudError) -> None:
+        """Waits before a failed change is decided anew; raises the failure if it is no use."""
+        spent.add(error.cause, error.waited)
+        if spent.is_over(error.cause):
+            raise error
+        LOG.debug("%s: %s, reading again", resource.key, error.cause, exc_info=error)
+        if error.cause is Cause.PROPAGATING:
+            self.wait(resource, spent.waiting(error.cause, error.said))
+        work.retry.pause(spent.next(error.cause))
+
+    def decide_again(self, change: Change, work: Work, error: CloudError | None) -> Change:
+        """The change that is left to do, after a new reading.
 
         Raises CloudError for what turns out to be somebody else's.
         """
         resource = change.resource
         live = work.look(resource)
         if self.removing:
-            return None if live is None else change
-        if live is None and error.cause is Cause.EXISTS:
-            raise error
+            return left_to_remove(change, live)
         again = to_converge(resource, live, self.session.adopt)
         if again.action is Action.REFUSE:
             raise CloudError(DOING[change.action], again.reason)
-        if again.action is Action.NONE and error.cause is Cause.PROPAGATING:
+        if error and error.cause is Cause.PROPAGATING and again.action is Action.NONE:
             # It is as declared, and does not work: what it needs was not there when it was made.
             tried = (Difference(READY, error.said, True),)
             return replace(again, action=Action.UPDATE, differences=tried)
-        return None if again.action is Action.NONE else again
+        return again
 
     def work_on(self, resource: Resource) -> Work:
         """What a resource is written with."""
-        retry = Retry(
-            self.session.stop,
-            recent=any(self.has_changed(need) for need in resource.needs),
-            report=lambda waiting: self.wait(resource, waiting),
-        )
+        recent = any(self.has_changed(need) for need in resource.needs)
+        retry = self.session.retry(lambda waiting: self.wait(resource, waiting), recent=recent)
         return Work(self.session.cloud, retry, self.session.facts)
 
     def has_changed(self, resource: Resource) -> bool:
@@ -181,6 +236,17 @@ class Application:
         text = f"not touched: {because} is not done"
         self.record(Finished(resource.kind, resource.name, Status.BLOCKED, text))
 
+    def abandon(self) -> None:
+        """Tells what is still in flight, and takes no more notice of it."""
+        with self.lock:
+            self.abandoned = True
+            left = list(self.works.items())
+        for key, work in left:
+            resource = self.changes[key].resource
+            text = in_flight(DOING[self.changes[key].action], work.retry.operation)
+            finished = Finished(resource.kind, resource.name, Status.BLOCKED, text)
+            record(self.outcome, self.session, finished)
+
     def wait(self, resource: Resource, waiting: Waiting) -> None:
         """Tells what a change waits for."""
         self.emit(
@@ -189,11 +255,32 @@ class Application:
 
     def record(self, finished: Finished) -> None:
         """Keeps and tells how a change ended."""
-        record(self.outcome, self.session, finished)
+        with self.lock:
+            self.works.pop(f"{finished.kind} {finished.name}", None)
+            if not self.abandoned:
+                record(self.outcome, self.session, finished)
 
     def emit(self, event: Event) -> None:
         """Tells what happens."""
-        self.session.emit(event)
+        if not self.abandoned:
+            self.session.emit(event)
+
+
+def left_to_remove(change: Change, live: Live | None) -> Change:
+    """What is left to do of a removal, or of a part that is taken back from what stays."""
+    if live is None or live.empty:
+        return replace(change, action=Action.NONE)
+    if change.action is not Action.UPDATE:
+        return change
+    left = tuple(change.resource.taken_back(live))
+    return replace(change, differences=left, action=Action.UPDATE if left else Action.NONE)
+
+
+def in_flight(doing: str, operation: str) -> str:
+    """What to say of a change that is left in flight."""
+    if not operation:
+        return f"interrupted while {doing} it; the next run looks whether it was done"
+    return f"interrupted: {doing} it goes on at Google\noperation {operation}"
 
 
 def write(change: Change, work: Work) -> str | None:
@@ -213,13 +300,13 @@ def write(change: Change, work: Work) -> str | None:
 def ended(change: Change, text: str, seconds: float) -> Finished:
     """How it ends with a resource whose change is not carried out."""
     resource, live = change.resource, change.live
-    status = Status.OK if change.action is Action.NONE else Status.CHANGED
+    status = Status.OK if change.action in {Action.NONE, Action.WAIT} else Status.CHANGED
     if change.action is Action.REFUSE:
         status, text = Status.FAILED, change.reason
     elif change.action is Action.NONE and live is not None and live.waiting:
         status, text = Status.WAITING, live.waiting
-    elif change.action is Action.NONE and live is not None and live.note:
-        text = live.note
+    elif change.action is Action.WAIT:
+        text = f"not yet: {change.reason}"
     return Finished(resource.kind, resource.name, status, text, seconds, change.fields)
 
 

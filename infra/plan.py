@@ -11,12 +11,14 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from threading import Event as Flag
 
+from infra.caller import member
+from infra.clock import SYSTEM, Clock
 from infra.cloud import Cloud
 from infra.events import Event, Field
 from infra.graph import reversed_needs
 from infra.resources.base import Difference, Live, Reads, Resource, Work, owner
 from infra.rest import Request
-from infra.retry import CloudError, Retry, Stopped
+from infra.retry import CloudError, Retry, Stopped, Waiting, ignore
 
 READERS = 64
 """Reads are short and cost Google little; it is the writes that --forks is about."""
@@ -31,6 +33,8 @@ class Action(StrEnum):
     UPDATE = "update"
     DELETE = "delete"
     REFUSE = "refuse"
+    WAIT = "wait"
+    """Google is still at work on it: wait, and decide again."""
 
 
 GONE = {Action.DELETE, Action.REFUSE}
@@ -63,6 +67,18 @@ class Session:
     adopt: bool = False
     stop: Flag = field(default_factory=Flag)
     facts: dict[str, str] = field(default_factory=dict)
+    clock: Clock = SYSTEM
+
+    def retry(self, report: Callable[[Waiting], None] = ignore, *, recent: bool = False) -> Retry:
+        """What this command's calls are retried with."""
+        return Retry(
+            self.stop,
+            recent=recent,
+            report=report,
+            clock=self.clock,
+            caller=lambda: member(self.cloud),
+            project=self.cloud.names.project,
+        )
 
 
 @dataclass(frozen=True)
@@ -94,7 +110,7 @@ def plan(stack: Sequence[Resource], session: Session, decide: Decide, forks: int
     The stack may be that of several services: what they ask alike is read once. Makes no write.
     Raises KeyboardInterrupt.
     """
-    work = Work(session.cloud, Retry(session.stop), session.facts, Reads())
+    work = Work(session.cloud, session.retry(), session.facts, Reads())
     fetch_all(stack, work, forks)
     changes: dict[int, Change] = {}
     failures: list[tuple[Resource, CloudError]] = []
@@ -133,12 +149,15 @@ def fetch_all(stack: Sequence[Resource], work: Work, forks: int) -> None:
 
 def order(changes: Mapping[str, Change], *, removing: bool) -> dict[str, set[str]]:
     """What each change comes after, by the keys of their resources."""
-    needs = {key: {need.key for need in change.resource.needs} for key, change in changes.items()}
+    needs = {
+        key: {need.key for need in change.resource.needs if need.key in changes}
+        for key, change in changes.items()
+    }
     if not removing:
         return needs
     after = reversed_needs(needs)
     for key, change in changes.items():
-        after[key] |= {each.key for each in change.resource.outlives}
+        after[key] |= {each.key for each in change.resource.outlives if each.key in changes}
     return after
 
 
@@ -151,6 +170,8 @@ def to_converge(
     if not resource.is_ours(live) and not adopt:
         return Change(resource, Action.REFUSE, live=live, reason=foreign(resource, live))
     differences = tuple(resource.differences(live))
+    if live.pending:
+        return Change(resource, Action.WAIT, differences, live, live.pending)
     for each in differences:
         if each.path in resource.fixed:
             why = resource.fixed[each.path]

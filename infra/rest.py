@@ -60,6 +60,7 @@ class RestError(Exception):
         self.status = status
         self.reason = reason
         self.errors = errors
+        self.headers: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -174,7 +175,9 @@ class Rest:
         if response.status == UNAUTHENTICATED:
             response = self._send(request, self.login.headers(refused=True))
         if response.status >= 300:
-            raise error_of(response.status, response.data)
+            error = error_of(response.status, response.data)
+            error.headers = dict(response.headers)
+            raise error
         try:
             answer: Value = json.loads(response.data or b"{}")
         except ValueError:

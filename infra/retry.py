@@ -1,49 +1,20 @@
-"""What an error of Google's means, and what follows: wait, re-read and redo, or stop and say why.
+"""The one retry of the engine: wait and call again, or stop and say why.
 
-The one retry of the engine: Google's clients retry little, and not what matters here. Importing
-this module imports none of Google's libraries.
+What an error means is in causes.py. Google's clients retry little, and not what matters here. A
+write whose answer was lost is not repeated here: whoever sent it reads first (apply.py).
 """
-
-# ruff: noqa: PLC0415
 
 import random
 import re
-import sys
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, field
 from threading import Event
-from time import monotonic
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
+from infra import denied
+from infra.causes import Cause, answer_of, awaited, classify, message_of
+from infra.clock import SYSTEM, Clock, pause
 from infra.report import spell
-from infra.rest import ConnectionLost, RestError
-
-if TYPE_CHECKING:
-    from google.api_core.exceptions import GoogleAPICallError
-
-
-class Cause(StrEnum):
-    """What an error means."""
-
-    TRANSIENT = "transient"
-    """It works when it is tried again: 5xx, a connection that broke."""
-    THROTTLED = "throttled"
-    """It works when it is tried again later: 429."""
-    BUSY = "busy"
-    """Another operation on the same thing has to end first."""
-    PROPAGATING = "propagating"
-    """What it needs is there, and not known everywhere yet: an API, an account, a grant."""
-    CONFLICT = "conflict"
-    """Somebody changed it since it was read: read it again and redo the whole change."""
-    EXISTS = "exists"
-    """It is there already: read it, and see whose it is."""
-    ABSENT = "absent"
-    """It is not there."""
-    DENIED = "denied"
-    """Who we are may not do it."""
-    INVALID = "invalid"
-    """Google does not take it, however often it is sent."""
 
 
 @dataclass(frozen=True)
@@ -61,24 +32,16 @@ PATIENCE = {
     Cause.BUSY: Patience(1, 15, 1200),
     Cause.PROPAGATING: Patience(0.5, 10, 420),
 }
+"""What is waited out by calling again."""
+REDONE = {
+    Cause.TRANSIENT: PATIENCE[Cause.TRANSIENT],
+    Cause.PROPAGATING: PATIENCE[Cause.PROPAGATING],
+    Cause.CONFLICT: Patience(0.1, 5, 120),
+    Cause.EXISTS: Patience(0.5, 10, 120),
+}
+"""What is waited out by reading again and deciding again."""
 POLL = Patience(0.05, 5, 2400)
 FACTOR = 1.5
-
-BUSY_WORDS = re.compile(
-    r"operationInProgress|another operation was already in progress"
-    r"|[Aa]nother activation or deactivation is in progress|another operation is in progress",
-)
-CONFLICT_WORDS = re.compile(
-    r"etag|concurrent policy changes|[Cc]onflict for resource|was specified but current"
-    r"|settingsVersion|concurrently",
-)
-DISABLED_WORDS = re.compile(r"SERVICE_DISABLED|has not been used in project|API is disabled")
-ACCOUNT_WORDS = re.compile(
-    r"[Ss]ervice [Aa]ccount\S* .*(does not exist|not found|was not found)"
-    r"|[Uu]nknown service account|(does not exist|not found)[^.]*serviceAccount"
-)
-SECRET_WORDS = re.compile(r"[Pp]ermission denied on secret")
-UNSEEN_WORDS = re.compile(r"actAs|iam\.serviceAccounts|must be granted|does not have .*access")
 
 
 class Stopped(Exception):
@@ -88,12 +51,21 @@ class Stopped(Exception):
 class CloudError(Exception):
     """Something failed: what was being done, what Google said, and what to do next."""
 
-    def __init__(self, doing: str, said: str, fix: str = "", cause: Cause = Cause.INVALID) -> None:
+    def __init__(
+        self,
+        doing: str,
+        said: str,
+        fix: str = "",
+        cause: Cause = Cause.INVALID,
+        waited: float = 0,
+    ) -> None:
         super().__init__(f"{doing}: {said}" + (f"\n{fix}" if fix else ""))
         self.doing = doing
         self.said = said
         self.fix = fix
         self.cause = cause
+        self.waited = waited
+        """Seconds that its cause has been waited out already."""
 
 
 class LongRunning[T](Protocol):
@@ -117,43 +89,97 @@ def ignore(waiting: Waiting) -> None:
 
 
 @dataclass
+class Spent:
+    """The patience that causes have cost, so that one does not use up another's."""
+
+    clock: Clock
+    patience: dict[Cause, Patience]
+    seconds: dict[Cause, float] = field(default_factory=dict)
+    tries: dict[Cause, int] = field(default_factory=dict)
+
+    def is_over(self, cause: Cause) -> bool:
+        """Whether a cause is not, or no longer, waited out."""
+        patience = self.patience.get(cause)
+        return patience is None or self.seconds.get(cause, 0) >= patience.deadline
+
+    def next(self, cause: Cause, asked: float | None = None) -> float:
+        """Seconds before the next try; at least those that Google asked for."""
+        self.tries[cause] = self.tries.get(cause, 0) + 1
+        return max(backoff(self.patience[cause], self.tries[cause]), asked or 0)
+
+    def add(self, cause: Cause, seconds: float) -> None:
+        """Notes what a failed try and the pause after it took."""
+        self.seconds[cause] = self.seconds.get(cause, 0) + seconds
+
+    def waiting(self, cause: Cause, said: str) -> Waiting:
+        """What to tell about it."""
+        spent = self.seconds.get(cause, 0)
+        return Waiting(awaited(cause, said), spent, self.patience[cause].deadline)
+
+
+@dataclass
 class Retry:
     """Calls, and calls again while the cause of the failure says so.
 
     `recent`: something that the calls need was changed a moment ago, so that a refusal may only
-    mean that the change is not known everywhere yet.
+    mean that the change is not known everywhere yet. `caller` and `project`: who calls, as a
+    member of policies, and where, for saying what would allow it; "" where it is not known.
     """
 
     stop: Event
     recent: bool = False
     report: Callable[[Waiting], None] = ignore
-    clock: Callable[[], float] = monotonic
-    sleep: Callable[[float], None] | None = None
+    clock: Clock = SYSTEM
+    caller: Callable[[], str] = str
+    project: str = ""
+    operation: str = ""
+    """The operation that is in flight at Google, by its name."""
 
     def call[T](self, doing: str, function: Callable[[], T]) -> T:
-        """What the function returns. Raises CloudError, or Stopped."""
-        started = self.clock()
-        tries: dict[Cause, int] = {}
+        """What the function, which only reads, returns. Raises CloudError, or Stopped."""
+        return self._call(doing, function, PATIENCE, interruptible=True)
+
+    def write[T](self, doing: str, function: Callable[[], T]) -> T:
+        """What the function returns. Raises CloudError, or Stopped.
+
+        A failure after which it may have been done all the same is raised as TRANSIENT: read
+        what is there before it is done again.
+        """
+        patience = dict(PATIENCE)
+        del patience[Cause.TRANSIENT]
+        return self._call(doing, function, patience, interruptible=True)
+
+    def _call[T](
+        self,
+        doing: str,
+        function: Callable[[], T],
+        patience: dict[Cause, Patience],
+        *,
+        interruptible: bool,
+    ) -> T:
+        spent = Spent(self.clock, patience)
         while True:
+            began = self.clock.now()
             try:
                 return function()
             except Exception as error:
                 cause = classify(error, recent=self.recent)
                 if cause is None:
                     raise
-                patience = PATIENCE.get(cause)
-                waited = self.clock() - started
-                if patience is None or waited >= patience.deadline:
-                    raise explain(doing, error, cause, waited) from error
-                tries[cause] = tries.get(cause, 0) + 1
-                if waited > patience.first:
-                    self.report(Waiting(waited_for(cause, error), waited, patience.deadline))
-                self.pause(backoff(patience, tries[cause]))
+                answer = answer_of(error)
+                asked = answer.retry_after if answer else None
+                hopeless = cause in patience and (asked or 0) > patience[cause].deadline
+                if spent.is_over(cause) or hopeless:
+                    waited = spent.seconds.get(cause, 0)
+                    raise self.explain(doing, error, cause, waited) from error
+                if spent.seconds.get(cause, 0) > 0:
+                    self.report(spent.waiting(cause, message_of(error)))
+                self.pause(spent.next(cause, asked), interruptible=interruptible)
+                spent.add(cause, self.clock.now() - began)
 
     def wait[T](self, doing: str, operation: LongRunning[T]) -> T:
         """The result of a long-running operation. Raises CloudError."""
-        started = self.clock()
-        self.until(doing, operation.done)
+        self.until(doing, operation.done, operation=operation_name(operation))
         try:
             return operation.result()
         except Exception as error:
@@ -161,164 +187,71 @@ class Retry:
             cause = classify(error, recent=self.recent)
             if cause is None:
                 raise
-            raise explain(doing, error, cause, self.clock() - started) from error
+            raise self.explain(doing, error, cause, 0) from error
 
-    def until(self, doing: str, done: Callable[[], bool]) -> None:
+    def until(self, doing: str, done: Callable[[], bool], operation: str = "") -> None:
         """Returns when the function says True. Raises CloudError.
 
         Interrupted, it goes on: what is in flight is waited for.
         """
-        started = self.clock()
+        self.operation = operation or doing
+        started = self.clock.now()
         tries = 0
-        while not self.call(doing, done):
-            waited = self.clock() - started
+        while not self._call(doing, done, PATIENCE, interruptible=False):
+            waited = self.clock.now() - started
             if waited >= POLL.deadline:
-                raise CloudError(doing, f"it is not done after {spell(waited)}", RUN_AGAIN)
+                said = f"it is not done after {spell(waited)}"
+                raise CloudError(doing, f"{said} ({operation})" if operation else said, RUN_AGAIN)
             tries += 1
             self.report(Waiting(doing, waited, 0))
-            (self.sleep or unstopped)(backoff(POLL, tries, jitter=False))
+            self.clock.sleep(backoff(POLL, tries, jitter=False))
+        self.operation = ""
 
-    def pause(self, seconds: float) -> None:
+    def pause(self, seconds: float, *, interruptible: bool = True) -> None:
         """Sleeps. Raises Stopped when the command is interrupted meanwhile."""
-        if self.sleep:
-            self.sleep(seconds)
-        else:
-            self.stop.wait(seconds)
-        if self.stop.is_set():
+        if not interruptible:
+            self.clock.sleep(seconds)
+        elif pause(self.clock, seconds, self.stop):
             raise Stopped
+
+    def explain(self, doing: str, error: Exception, cause: Cause, waited: float) -> CloudError:
+        """The error for a person."""
+        said = message_of(error)
+        answer = answer_of(error)
+        if waited >= 1:
+            said = f"{said} (tried for {spell(waited)})"
+        if answer and answer.violations and cause is Cause.INVALID:
+            said += "".join(f"\n{each.field}: {each.why}" for each in answer.violations)
+        fix = FIXES.get(cause, "")
+        if is_login(said):
+            fix = "Log in again: gcloud auth application-default login"
+        elif cause is Cause.DENIED:
+            told = f"{message_of(error)} {answer.text if answer else ''}"
+            fix = denied.fix(told, self.caller(), self.project)
+        return CloudError(doing, said, fix, cause, waited)
 
 
 RUN_AGAIN = "Run the same command again: it goes on where this one ended."
+FIXES = {
+    Cause.TRANSIENT: RUN_AGAIN,
+    Cause.THROTTLED: f"The project's quota is used up for now. {RUN_AGAIN}",
+    Cause.BUSY: RUN_AGAIN,
+    Cause.PROPAGATING: f"It can take Google longer than that. {RUN_AGAIN}",
+    Cause.CONFLICT: f"Somebody else keeps changing it. {RUN_AGAIN}",
+}
 
 
-def unstopped(seconds: float) -> None:
-    """Sleeps, whatever happens."""
-    Event().wait(seconds)
+def is_login(said: str) -> bool:
+    """Whether it is the login that is no longer good."""
+    return bool(re.search(r"Reauthentication|invalid_grant", said))
+
+
+def operation_name(operation: object) -> str:
+    """An operation's name at Google, "" when its client does not say."""
+    return str(getattr(getattr(operation, "operation", None), "name", ""))
 
 
 def backoff(patience: Patience, tries: int, *, jitter: bool = True) -> float:
     """Seconds before the next try."""
     longest = min(patience.most, patience.first * FACTOR ** min(tries - 1, 30))
     return longest * random.uniform(0.7, 1) if jitter else longest  # noqa: S311
-
-
-def classify(error: Exception, *, recent: bool = False) -> Cause | None:
-    """What an error means, None when it is none of a call's."""
-    if isinstance(error, RestError):
-        return classify_answer(error, recent=recent)
-    if isinstance(error, ConnectionLost):
-        return Cause.TRANSIENT
-    if isinstance(error, CloudError):
-        return None
-    return classify_clients(error, recent=recent)
-
-
-def classify_clients(error: Exception, *, recent: bool) -> Cause | None:
-    """What an error of Google's clients means; of a library that was not loaded there is none."""
-    if "requests" in sys.modules:
-        import requests
-
-        if isinstance(error, requests.ConnectionError | requests.Timeout):
-            return Cause.TRANSIENT
-    if "google.auth" in sys.modules:
-        from google.auth import exceptions as auth
-
-        if isinstance(error, auth.GoogleAuthError):
-            lost = isinstance(error, auth.TransportError)
-            return Cause.TRANSIENT if lost else Cause.DENIED
-    if "google.api_core" in sys.modules:
-        from google.api_core import exceptions
-
-        if isinstance(error, exceptions.GoogleAPICallError):
-            return classify_answer(error, recent=recent)
-    return None
-
-
-def classify_answer(error: "GoogleAPICallError | RestError", *, recent: bool) -> Cause:
-    """What an answer of Google's means."""
-    text = f"{error.reason or ''} {error.errors} {error.message}"
-    code = int(error.code or 0)
-    by_words: list[tuple[bool, Cause]] = [
-        (bool(BUSY_WORDS.search(text)), Cause.BUSY),
-        (code == 403 and bool(DISABLED_WORDS.search(text)), Cause.PROPAGATING),
-        (code in {400, 404} and bool(ACCOUNT_WORDS.search(text)), Cause.PROPAGATING),
-        (cause_of(text) is Cause.PROPAGATING, Cause.PROPAGATING),
-        (recent and code in {400, 403} and bool(UNSEEN_WORDS.search(text)), Cause.PROPAGATING),
-        (code == 409 and is_conflict(error, text), Cause.CONFLICT),
-        (code == 400 and bool(re.search(r"\betag\b.*match", text)), Cause.CONFLICT),
-    ]
-    for matches, cause in by_words:
-        if matches:
-            return cause
-    by_code = {
-        401: Cause.DENIED,
-        403: Cause.DENIED,
-        404: Cause.ABSENT,
-        408: Cause.TRANSIENT,
-        409: Cause.EXISTS,
-        412: Cause.CONFLICT,
-        429: Cause.THROTTLED,
-        501: Cause.INVALID,
-    }
-    return by_code.get(code, Cause.TRANSIENT if code >= 500 else Cause.INVALID)
-
-
-def cause_of(text: str) -> Cause:
-    """What a failure means that has no code: that of a revision."""
-    # The grant is there, or what needs it would not have been begun.
-    return Cause.PROPAGATING if SECRET_WORDS.search(text) else Cause.INVALID
-
-
-def is_conflict(error: "GoogleAPICallError | RestError", text: str) -> bool:
-    """Whether a 409 says that somebody was faster, rather than that it exists."""
-    if re.search(r"already exists|ALREADY_EXISTS|already own|AlreadyExists", text):
-        return False
-    status = f"{getattr(error, 'grpc_status_code', '')}{getattr(error, 'status', '')}"
-    return "ABORTED" in f"{status}{text}" or bool(CONFLICT_WORDS.search(text))
-
-
-def is_disabled(error: Exception) -> bool:
-    """Whether it says that the API is not enabled in the project."""
-    said = f"{getattr(error, 'reason', '') or ''} {getattr(error, 'message', '')}"
-    return getattr(error, "code", None) == 403 and bool(DISABLED_WORDS.search(said))
-
-
-def waited_for(cause: Cause, error: Exception) -> str:
-    """What to say is waited for."""
-    said = first_line(message_of(error))
-    return {
-        Cause.PROPAGATING: f"until Google knows of it everywhere ({said})",
-        Cause.BUSY: "for another operation on it to end",
-        Cause.THROTTLED: "because there were too many requests",
-    }.get(cause, f"to try again ({said})")
-
-
-def explain(doing: str, error: Exception, cause: Cause, waited: float) -> CloudError:
-    """The error for a person."""
-    said = message_of(error)
-    if waited >= 1 and cause in PATIENCE:
-        said = f"{said} (tried for {spell(waited)})"
-    permission = re.search(r"[Pp]ermission '?([a-zA-Z]+\.[a-zA-Z.]+)'?", said)
-    named = f"the permission {permission[1]}" if permission else "a role that allows it"
-    fix = {
-        Cause.DENIED: f"Whoever you are logged in as needs {named}; see `gcloud auth list`.",
-        Cause.TRANSIENT: RUN_AGAIN,
-        Cause.THROTTLED: f"The project's quota is used up for now. {RUN_AGAIN}",
-        Cause.BUSY: RUN_AGAIN,
-        Cause.PROPAGATING: f"It can take Google longer than that. {RUN_AGAIN}",
-    }.get(cause, "")
-    if "Reauthentication" in said or "invalid_grant" in said:
-        fix = "Log in again: gcloud auth application-default login"
-    return CloudError(doing, said, fix, cause)
-
-
-def message_of(error: Exception) -> str:
-    """What Google said, without the request it said it to."""
-    text = str(getattr(error, "message", "") or error)
-    return re.sub(r"^[A-Z]+ https?://\S+: ", "", text).strip()
-
-
-def first_line(text: str) -> str:
-    """Its first line, shortened."""
-    line = text.partition("\n")[0]
-    return line if len(line) <= 120 else f"{line[:119]}…"

@@ -106,8 +106,11 @@ class Emulator:
 
     async def _serve(self, api: Api, incoming: Incoming, network: Network) -> Response | None:
         """Returns the response to a call, None when nobody waits for it any more."""
-        if self.pace.milliseconds:
-            await asyncio.sleep(self.pace.milliseconds / 1000)
+        # Half of it is the way here, half of it the way back. What is done on arrival is part of
+        # it, so that many calls at once take as long as one.
+        half = self.pace.milliseconds / 2000
+        arrival = time.perf_counter() + half
+        await _sleep_until(arrival)
         struck = self._strike(api, incoming) if self.faults else []
         if not await network.passes(struck, after=False):
             caller = _claimed(incoming.headers)
@@ -116,6 +119,7 @@ class Emulator:
         response = await to_thread.run_sync(
             self.answer, api, incoming, struck, limiter=self._limiter
         )
+        await _sleep_until(arrival + half)
         return response if await network.passes(struck, after=True) else None
 
     def answer(self, api: Api, incoming: Incoming, struck: Sequence[Fault] = ()) -> Response:
@@ -302,6 +306,12 @@ class Emulator:
         asked = dict(incoming.query).get("$alt", "")
         content = messages.dump(answer, enums_as_numbers="enum-encoding=int" in asked)
         return _json(content)
+
+
+async def _sleep_until(moment: float) -> None:
+    """Sleeps, without a thread, until `time.perf_counter` says so."""
+    if (left := moment - time.perf_counter()) > 0:
+        await asyncio.sleep(left)
 
 
 def _rooted(path: str) -> str:

@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import ClassVar, Never
 
+from infra.causes import is_absent, is_disabled
 from infra.cloud import Cloud
 from infra.names import Names
 from infra.resources.asks import Ask
 from infra.rest import Request
-from infra.retry import LongRunning, Retry, is_disabled
+from infra.retry import LongRunning, Retry
 from infra.yaml_file import Value
 
 type Fields = dict[str, Value]
@@ -27,7 +28,6 @@ type Found = Mapping[str, Value]
 MARK = ("managed-by", "service", "environment")
 SHARED = "shared-with-"
 TRUE = "true"
-NOT_FOUND = 404
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ class Live:
     """Whether nothing of ours is in it, so that there is nothing to delete."""
     waiting: str = ""
     """What somebody has to do before it, and what needs it, can go on."""
-    note: str = ""
-    """What a person should know about it, besides."""
+    pending: str = ""
+    """What Google is still doing about it, which is waited for: "it is being created"."""
     state: Mapping[str, str] = field(default_factory=dict)
     """What is there and not compared."""
 
@@ -98,9 +98,9 @@ class Work:
     writes: int = 0
 
     def call[T](self, doing: str, function: Callable[[], T]) -> T:
-        """A write, retried. Raises CloudError."""
+        """A write, retried, but for what may have been done all the same. Raises CloudError."""
         self.writes += 1
-        return self.retry.call(doing, function)
+        return self.retry.write(doing, function)
 
     def wait[T](self, doing: str, operation: LongRunning[T]) -> T:
         """The result of a long-running operation. Raises CloudError."""
@@ -147,9 +147,7 @@ class Work:
         try:
             return function()
         except Exception as error:
-            if getattr(error, "code", None) == NOT_FOUND:
-                return None
-            if self.reads is not None and is_disabled(error):
+            if is_absent(error) or (self.reads is not None and is_disabled(error)):
                 return None
             raise
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, override
 
+from infra.causes import Cause
 from infra.environment import Trigger as Declared
 from infra.names import Names
 from infra.resources.asks import Ask, fields, flag, last, listed, text, texts
@@ -24,7 +25,7 @@ from infra.resources.base import (
     read_mark,
 )
 from infra.rest import Request
-from infra.retry import Cause, CloudError
+from infra.retry import CloudError
 from infra.yaml_file import Value
 
 if TYPE_CHECKING:

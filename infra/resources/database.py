@@ -36,6 +36,9 @@ CURRENT = "that of the secret"
 BEHIND = "another than the secret's"
 FLAGS = "settings.flags."
 PAGE = "1000"
+PENDING = {"PENDING_CREATE": "it is being created", "MAINTENANCE": "Google is at work on it"}
+BROKEN = {"FAILED", "SUSPENDED"}
+STATE = "state"
 PROTECTED = "it is protected against deletion: set deletion_protection: false, and provision"
 
 
@@ -88,6 +91,8 @@ class Instance(InDatabase):
         "region": "an instance can't move: give database.instance another name",
         "databaseVersion": "a major upgrade stops the database and can't be undone; do it with "
         "gcloud sql instances patch INSTANCE --database-version=VERSION",
+        STATE: "its creation failed, or its project has no billing; see, and delete it if it is "
+        "of no use, with gcloud sql instances describe|delete INSTANCE, and run this again",
     }
 
     @property
@@ -106,7 +111,7 @@ class Instance(InDatabase):
             return None
         settings = fields(instance, "settings")
         state = {
-            "state": text(instance, "state"),
+            STATE: text(instance, "state"),
             "version": text(instance, "databaseVersion"),
             "tier": text(settings, "tier"),
         }
@@ -115,8 +120,15 @@ class Instance(InDatabase):
             labels=instance_labels(instance),
             protected=PROTECTED if flag(settings, "deletionProtectionEnabled") else "",
             kept=self.kept(instance_labels(instance)),
+            pending=PENDING.get(state[STATE], ""),
             state=state,
         )
+
+    @override
+    def differences(self, live: Live) -> list[Difference]:
+        found = super().differences(live)
+        state = live.state.get(STATE, "")
+        return [*found, Difference(STATE, state, "RUNNABLE")] if state in BROKEN else found
 
     def kept(self, labels: Mapping[str, str]) -> str:
         """Why it stays when the service goes, "" when it goes too."""

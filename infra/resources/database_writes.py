@@ -39,7 +39,7 @@ def carry_out(
         last[0] = work.cloud.sql_operations.get(request)
         return last[0].status == sqladmin_v1beta4.Operation.SqlOperationStatus.DONE
 
-    work.retry.until(doing, done)
+    work.retry.until(doing, done, operation=name)
     errors = last[0].error.errors if last[0].error else []
     if errors:
         said = "; ".join(f"{each.message} ({each.code})" for each in errors)

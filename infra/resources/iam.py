@@ -12,6 +12,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, override
 
+from infra.causes import Cause
 from infra.cloud import Cloud
 from infra.names import Names
 from infra.resources.asks import POLICY, POLICY_QUERY, Ask, flag, listed, text
@@ -28,7 +29,7 @@ from infra.resources.base import (
     read_mark,
 )
 from infra.rest import Json, Request
-from infra.retry import Cause, CloudError
+from infra.retry import CloudError
 from infra.yaml_file import Value
 
 if TYPE_CHECKING:

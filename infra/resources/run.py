@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar, override
 
 from infra import manifest
+from infra.causes import cause_of
 from infra.cloud import Cloud
 from infra.names import PLACEHOLDER_IMAGE, Names
 from infra.resources import run_writes, shape
@@ -18,7 +19,7 @@ from infra.resources.base import Difference, Fields, Found, Live, Resource, Work
 from infra.resources.iam import Scope, get_policy, replacing
 from infra.resources.secrets import ask_versions, find_versions, versions_found
 from infra.rest import Json, Request
-from infra.retry import CloudError, cause_of
+from infra.retry import CloudError
 from infra.yaml_file import Value
 
 READY = "ready"
@@ -105,8 +106,9 @@ class Service(Shaped):
             "uri": text(service, "uri"),
             **{f"{SECRET}{name}": version for name, version in versions_found(found).items()},
         }
-        note = f"not ready: {why}" if why else ""
-        return Live(fields(service), labels=texts(service, "labels"), note=note, state=state)
+        pending = "" if is_settled(service) else "Cloud Run is still bringing out the last change"
+        labels = texts(service, "labels")
+        return Live(fields(service), labels=labels, pending=pending, state=state)
 
     @override
     def declared(self, live: Live | None) -> Fields:
@@ -120,7 +122,7 @@ class Service(Shaped):
     @override
     def differences(self, live: Live) -> list[Difference]:
         found = super().differences(live)
-        if live.state[READY] and live.state["image"] == PLACEHOLDER_IMAGE:
+        if live.state[READY]:
             found.append(Difference(READY, live.state[READY], True))
         return found
 

@@ -139,6 +139,20 @@ def find_version(work: Work, project: str, name: str) -> str | None:
     return None if version is None else str(version)
 
 
+def find_certain_version(work: Work, project: str, name: str) -> str | None:
+    """Like `find_version`, of a version too that a list, which may lag, does not have yet.
+
+    A version that is asked for by its number is told at once.
+    """
+    version = find_version(work, project, name)
+    while True:
+        path = f"v1/projects/{project}/secrets/{name}/versions/{int(version or 0) + 1}"
+        following = work.fetch(f"the versions of {name}", Request("secretmanager", path))
+        if text(following, "state") != "ENABLED":
+            return version
+        version = str(int(version or 0) + 1)
+
+
 def find_versions(work: Work, project: str, names: Iterable[str]) -> dict[str, str]:
     """The versions to read, by the secret's short name; one that has none is left out."""
     return versions_found(work.ask_all(ask_versions(project, names)))
@@ -215,7 +229,7 @@ class Password(Resource):
 
     @override
     def create(self, work: Work) -> None:
-        version = find_version(work, self.names.project, self.name)
+        version = find_certain_version(work, self.names.project, self.name)
         secret = self.names.secret(self.name)
         work.facts[self.name] = version or add_version(work, secret, token_urlsafe(PASSWORD_BYTES))
 

@@ -18,7 +18,20 @@ from infra.tasks.render import render
 from infra.tasks.secret import secret
 from infra.tasks.status import status
 from infra.tasks.test import test
+from infra.tasks.unlock import unlock
 
 namespace = Collection(
-    deploy, destroy, dev, doctor, emulator, lint, migrate, provision, render, secret, status, test
+    deploy,
+    destroy,
+    dev,
+    doctor,
+    emulator,
+    lint,
+    migrate,
+    provision,
+    render,
+    secret,
+    status,
+    test,
+    unlock,
 )

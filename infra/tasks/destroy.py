@@ -15,8 +15,15 @@ from infra.project import ProjectError
 from infra.report import complain, say
 from infra.reporter import Reporter, recap
 from infra.tasks.opening import open_cloud
-from infra.tasks.options import ENV, FAILED, SERVICE, friendly, terminated_is_interrupted
-from infra.tasks.provision import finish
+from infra.tasks.options import (
+    ENV,
+    FAILED,
+    LOCK_TIMEOUT,
+    SERVICE,
+    friendly,
+    terminated_is_interrupted,
+)
+from infra.tasks.provision import finish, lock_of
 from infra.tasks.stopping import stopping
 
 if TYPE_CHECKING:
@@ -26,20 +33,29 @@ YES = "Do not ask for the service's name to be typed."
 KEEP_DATA = "Keep the instance, the database, its user, and the password's secret."
 
 
-@task(help={"env": ENV, "service": SERVICE, "yes": YES, "keep-data": KEEP_DATA})
+@task(
+    help={
+        "env": ENV,
+        "service": SERVICE,
+        "yes": YES,
+        "keep-data": KEEP_DATA,
+        "lock-timeout": LOCK_TIMEOUT,
+    }
+)
 @friendly
-def destroy(
+def destroy(  # noqa: PLR0913, PLR0917
     context: Context,
     env: str | None = None,
     service: str | None = None,
     yes: bool = False,
     keep_data: bool = False,
+    lock_timeout: int = 0,
 ) -> None:
     """Delete what is the service's in an environment, its database and secrets included."""
     started = perf_counter()
     with terminated_is_interrupted():
         opened = open_cloud(context, service, env)
-        from infra import apply
+        from infra import apply, converge
         from infra.plan import Session, plan, to_remove
         from infra.stack import stack
 
@@ -61,7 +77,8 @@ def destroy(
         with Reporter() as reporter:
             session = Session(opened.cloud, reporter)
             with stopping(session.stop):
-                outcome = apply.apply(planned, session)
+                lock = lock_of("destroy", opened.environment.name, lock_timeout)
+                outcome = converge.remove(planned, session, lock, decide)
     say(f"\n{recap(name, outcome.statuses, perf_counter() - started)}")
     finish(outcome)
 

@@ -139,8 +139,8 @@ def fault(  # noqa: PLR0913, PLR0917
 @task(help={"milliseconds": "0 to 600000."})
 @friendly
 def latency(context: Context, milliseconds: str) -> None:
-    """Make each call of the local cloud take so many milliseconds more."""
-    say(f"Each call takes {local_faults.latency(milliseconds):g} ms more")
+    """Make each call of the local cloud take so many milliseconds at least."""
+    say(f"Each call takes at least {local_faults.latency(milliseconds):g} ms")
 
 
 @task(

@@ -110,7 +110,7 @@ def remove(fault: str) -> None:
 
 
 def latency(milliseconds: str) -> float:
-    """Makes each call take so many milliseconds more, and returns them. Raises OptionError."""
+    """Makes each call take so many milliseconds at least, and returns them. Raises OptionError."""
     given = {"milliseconds": _number("MS", milliseconds, whole=False)}
     answer = ask("PUT", "latency", given)
     if answer.status != 200:

@@ -17,6 +17,7 @@ from infra.tasks.options import (
     ENV,
     FAILED,
     INTERRUPTED,
+    LOCK_TIMEOUT,
     SERVICE,
     friendly,
     terminated_is_interrupted,
@@ -25,8 +26,7 @@ from infra.tasks.stopping import stopping
 
 if TYPE_CHECKING:
     from infra.apply import Outcome
-    from infra.plan import Session
-    from infra.resources.base import Resource
+    from infra.converge import Lock
 
 DUE = 3
 HELP = {
@@ -36,6 +36,7 @@ HELP = {
     "diff": "Show the fields that change.",
     "adopt": "Take over what is there and does not carry this service's labels.",
     "cost": "Note what the environment costs a month; `cost: false` in invoke.yaml leaves it out.",
+    "lock-timeout": LOCK_TIMEOUT,
     "exit-code": f"With --check: exit with {DUE} when changes are due.",
 }
 
@@ -51,11 +52,14 @@ def provision(  # noqa: PLR0913, PLR0917
     adopt: bool = False,
     exit_code: bool = False,
     cost: bool = True,
+    lock_timeout: int = 0,
 ) -> None:
     """Make the cloud what environments/<env>.yaml declares; a second time changes nothing."""
     started = perf_counter()
     with terminated_is_interrupted():
         opened = open_cloud(context, service, env)
+        from infra.converge import check as look
+        from infra.converge import converge
         from infra.cost import note
         from infra.plan import Session
         from infra.stack import stack
@@ -66,7 +70,12 @@ def provision(  # noqa: PLR0913, PLR0917
         say(f"{verb} {name} in project {opened.cloud.names.project}\n")
         with Reporter(diff) as reporter:
             session = Session(opened.cloud, reporter, adopt)
-            outcome = converge(resources, session, check)
+            if check:
+                outcome = look(resources, session)
+            else:
+                with stopping(session.stop):
+                    lock = lock_of("provision", opened.environment.name, lock_timeout)
+                    outcome = converge(resources, session, lock)
     say(f"\n{recap(name, outcome.statuses, perf_counter() - started)}")
     if cost and context.config.get("cost", True) and (noted := note(opened.environment)):
         say(f"\n{noted}")
@@ -75,24 +84,20 @@ def provision(  # noqa: PLR0913, PLR0917
         raise Exit(code=DUE)
 
 
-def converge(resources: "list[Resource]", session: "Session", check: bool) -> "Outcome":
-    """Plans, and carries the plan out unless it is only to be checked, or something is refused."""
-    from infra import apply
-    from infra.plan import plan, to_converge
+def lock_of(task: str, environment: str, timeout: int) -> "Lock":
+    """How a task takes the lease."""
+    from infra.converge import Lock
 
-    planned = plan(resources, session, to_converge)
-    if check:
-        return apply.preview(planned, session)
-    if planned.refused or planned.failures:
-        outcome = apply.refuse(planned, session)
-        complain("\nnothing was changed")
-        return outcome
-    with stopping(session.stop):
-        return apply.apply(planned, session)
+    return Lock(f"invoke {task} --env {environment}", timeout, tell=complain)
 
 
 def finish(outcome: "Outcome") -> None:
     """Ends the command with the status that its outcome asks for."""
+    if outcome.refused:
+        complain("nothing was changed")
+    if outcome.lost:
+        complain(f"error: {outcome.lost}")
+        raise Exit(code=FAILED)
     if outcome.interrupted and not outcome.count(Status.FAILED):
         complain("interrupted: run the same command again, it goes on where this one ended")
     if outcome.interrupted:

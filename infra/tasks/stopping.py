@@ -19,7 +19,10 @@ def stopping(stop: Event) -> Iterator[None]:
             raise KeyboardInterrupt
         stop.set()
 
-    before = {each: signal.signal(each, handle) for each in (signal.SIGINT, signal.SIGTERM)}
+    # Windows has no SIGHUP, which a terminal that is closed sends.
+    hangup = [signal.SIGHUP] if hasattr(signal, "SIGHUP") else []
+    numbers = [signal.SIGINT, signal.SIGTERM, *hangup]
+    before = {each: signal.signal(each, handle) for each in numbers}
     try:
         yield
     finally:

@@ -79,7 +79,7 @@ def test_a_wrong_option_is_usage_and_says_what_to_give(
 
 
 def test_the_latency_is_set_and_said(emulator: Emulator) -> None:
-    assert run(emulator.host, "emulator.latency", "20").stdout == "Each call takes 20 ms more\n"
+    assert run(emulator.host, "emulator.latency", "20").stdout == "Each call takes at least 20 ms\n"
     assert emulator.http().get("/emulator/latency").json() == {"milliseconds": 20}
     wrong = run(emulator.host, "emulator.latency", "much")
     assert wrong.returncode == 2

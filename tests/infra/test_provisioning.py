@@ -18,11 +18,13 @@ from google.cloud import artifactregistry_v1
 from google.iam.v1 import iam_policy_pb2, options_pb2, policy_pb2  # type: ignore[import-untyped]
 from google.protobuf import field_mask_pb2  # type: ignore[import-untyped,unused-ignore]
 
-from infra.apply import Outcome, apply, refuse
+from infra.apply import Outcome, refuse
+from infra.clock import SYSTEM, Clock
 from infra.cloud import Cloud
+from infra.converge import Lock, check, converge, remove
 from infra.environment import Environment
 from infra.events import Event, Finished, Status
-from infra.plan import Session, plan, to_converge, to_remove
+from infra.plan import Session, plan, to_remove
 from infra.reporter import change
 from infra.resources.secrets import APPLIED
 from infra.stack import stack
@@ -79,6 +81,7 @@ class Ours:
     cloud: Cloud
     folder: Path
     events: list[Event] = field(default_factory=list)
+    clock: Clock = SYSTEM
 
     @classmethod
     def make(cls, host: str, folder: Path, project: str, **fields: object) -> "Ours":
@@ -88,7 +91,9 @@ class Ours:
         environment = Environment.model_validate({**given, "service": service, **fields})
         return cls(Cloud(environment, host), folder)
 
-    def provision(self, *, adopt: bool = False, until: int = 1000) -> Outcome:
+    def provision(
+        self, *, adopt: bool = False, until: int = 1000, lock_timeout: float = 0
+    ) -> Outcome:
         """Converges; interrupted after so many resources."""
         left = [until]
 
@@ -99,20 +104,23 @@ class Ours:
                 if left[0] <= 0:
                     session.stop.set()
 
-        session = Session(self.cloud, emit, adopt)
-        planned = plan(stack(self.cloud.environment, self.folder), session, to_converge)
-        if planned.refused or planned.failures:
-            return refuse(planned, session)
-        return apply(planned, session)
+        session = Session(self.cloud, emit, adopt, clock=self.clock)
+        resources = stack(self.cloud.environment, self.folder)
+        return converge(resources, session, Lock("invoke provision", lock_timeout))
+
+    def check(self) -> Outcome:
+        """Says what would change."""
+        session = Session(self.cloud, self.events.append, clock=self.clock)
+        return check(stack(self.cloud.environment, self.folder), session)
 
     def destroy(self, *, keep_data: bool = False) -> Outcome:
         """Removes."""
-        session = Session(self.cloud, self.events.append)
+        session = Session(self.cloud, self.events.append, clock=self.clock)
         decide = partial(to_remove, keep_data=keep_data)
         planned = plan(stack(self.cloud.environment, self.folder), session, decide)
         if planned.refused or planned.failures:
             return refuse(planned, session)
-        return apply(planned, session)
+        return remove(planned, session, Lock("invoke destroy"), decide)
 
     def told(self) -> str:
         """All that was said."""

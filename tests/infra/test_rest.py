@@ -12,6 +12,7 @@ import pytest
 from google.auth.credentials import Credentials
 from urllib3 import PoolManager
 
+from infra.causes import Cause, classify, is_disabled
 from infra.rest import (
     Bearer,
     ConnectionLost,
@@ -23,7 +24,6 @@ from infra.rest import (
     RestError,
     error_of,
 )
-from infra.retry import Cause, classify, is_disabled
 
 DISABLED: Json = {
     "error": {
