@@ -14,6 +14,24 @@ google = sorted(name for name in sys.modules if name.split(".")[0] in {"google",
 raise SystemExit(f"imported: {google[:5]}" if google else 0)
 """
 TASKS = "from infra.tasks import namespace as namespace\n"
+BROKEN_TASKS = """
+from invoke.tasks import task
+from infra.tasks import namespace
+from infra.tasks.options import friendly
+
+@task
+@friendly
+def broken(context):
+    return {}["no such key"]
+
+@task
+@friendly
+def unreadable(context):
+    return open("/no/such/file").read()
+
+namespace.add_task(broken)
+namespace.add_task(unreadable)
+"""
 STG = "project: acme-stg\nregion: europe-west1\nservice:\n  name: orders\n"
 FREE_OF_CREDENTIALS = {
     "NO_GCE_CHECK": "true",
@@ -79,3 +97,42 @@ def test_a_wrong_file_creates_nothing(folder: Path) -> None:
     assert done.returncode == 2
     assert "environments/stg.yaml:5: service.max_instances: must be at least 1" in done.stderr
     assert not done.stdout
+
+
+def test_a_traceback_is_for_those_who_ask(folder: Path) -> None:
+    plain = invoke(folder, "status", "--env", "prod")
+    assert "Traceback" not in plain.stderr
+    for words, variables in (
+        (("--debug", "status"), {}),
+        (("status", "--debug"), {}),
+        (("status",), {"INVOKE_DEBUG": "1"}),
+    ):
+        done = invoke(folder, *words, "--env", "prod", **variables)
+        assert done.returncode == plain.returncode == 2
+        assert "Traceback (most recent call last)" in done.stderr
+        assert "EnvironmentFileError" in done.stderr
+        assert done.stderr.endswith(plain.stderr)
+
+
+def test_a_bug_is_one_line_that_says_how_to_report_it(folder: Path) -> None:
+    (folder / "tasks.py").write_text(BROKEN_TASKS)
+    done = invoke(folder, "broken")
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "error: this is a bug of cookiecutter-cloudrun: KeyError: 'no such key' (tasks.py:9). "
+        "Please report it, with what this prints: invoke --debug broken"
+    ]
+    debugged = invoke(folder, "--debug", "broken")
+    assert debugged.returncode == 1
+    assert "Traceback (most recent call last)" in debugged.stderr
+    assert debugged.stderr.endswith(done.stderr)
+
+
+def test_what_the_machine_refuses_is_no_bug(folder: Path) -> None:
+    (folder / "tasks.py").write_text(BROKEN_TASKS)
+    done = invoke(folder, "unreadable")
+    assert done.returncode == 1
+    assert done.stderr == (
+        "error: [Errno 2] No such file or directory: '/no/such/file'. "
+        "To see where it happened: invoke --debug unreadable\n"
+    )
