@@ -1,7 +1,6 @@
 """What commands ask for at a terminal, and what they do without one."""
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -9,7 +8,6 @@ import pytest
 
 from infra.cloud import Cloud
 from infra.environment import load
-from infra.tasks.local_cloud import scratch_cloud
 from tests.end_to_end.small import Small
 from tests.end_to_end.terminal import CTRL_C, CTRL_D, Terminal
 
@@ -18,13 +16,6 @@ MORE = f"database:\n  deletion_protection: false\nsecrets:\n  PAYMENT__KEY: {SEC
 VALUE = "pa55-wörd-of-nobody"
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="terminals of POSIX")
-
-
-@pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """An emulator on a scratch folder."""
-    with scratch_cloud(tmp_path_factory.mktemp("cloud")) as running:
-        yield running.host
 
 
 @pytest.fixture(scope="module")

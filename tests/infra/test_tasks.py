@@ -1,11 +1,17 @@
 """The tasks: quick to list, and what they say when they can't begin."""
 
+import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 LISTING = """
 import sys
@@ -82,6 +88,56 @@ def test_no_credentials_says_how_to_log_in(folder: Path, command: str) -> None:
     done = invoke(folder, *command.split(), "--env", "stg", **FREE_OF_CREDENTIALS)
     assert done.returncode == 2
     assert "gcloud auth application-default login" in done.stderr
+
+
+@pytest.fixture
+def refusing() -> Iterator[str]:
+    """A server that gives nobody a token."""
+
+    class Refuses(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_response(400)
+            self.end_headers()
+            self.wfile.write(b'{"error": "invalid_grant", "error_description": "Invalid JWT"}')
+
+        def log_message(self, format: str, *arguments: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Refuses)
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/token"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def key_file(folder: Path, token_uri: str) -> Path:
+    """A service account's key that nobody knows."""
+    private = rsa.generate_private_key(65537, 2048).private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+    )
+    key = {
+        "type": "service_account",
+        "client_email": "gone@acme-stg.iam.gserviceaccount.com",
+        "private_key": private.decode(),
+        "token_uri": token_uri,
+    }
+    file = folder / "key.json"
+    file.write_text(json.dumps(key))
+    return file
+
+
+def test_credentials_that_are_no_longer_good_say_so_once(folder: Path, refusing: str) -> None:
+    key = str(key_file(folder, refusing))
+    variables = {**FREE_OF_CREDENTIALS, "GOOGLE_APPLICATION_CREDENTIALS": key}
+    done = invoke(folder, "provision", "--env", "stg", **variables)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "error: Google does not take the credentials: invalid_grant: Invalid JWT\n"
+        "Log in again:\n    gcloud auth application-default login\n"
+    )
+    assert not done.stdout
 
 
 @pytest.mark.parametrize("command", COMMANDS)
