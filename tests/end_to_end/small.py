@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
+
 from tests.infra.test_manifest import write
 
 NOT_THEIRS = ("CLOUD", "INVOKE", "GOOGLE")
@@ -53,6 +55,13 @@ class Small:
             check=False,
         )
         return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode())
+
+    def writes(self) -> list[str]:
+        """The calls since the last time that were meant to change anything."""
+        journal = f"http://{self.host}/emulator/journal"
+        calls = httpx.get(journal).json()["calls"]
+        httpx.delete(journal)
+        return [f"{call['http']} {call['path']}" for call in calls if call["write"]]
 
     def passes(self, *words: str, given: bytes = b"") -> str:
         """Runs a command that must succeed. Returns what it printed."""

@@ -3,7 +3,6 @@
 import sys
 from pathlib import Path
 
-import httpx
 import pytest
 
 from infra.cloud import Cloud
@@ -29,14 +28,6 @@ def service(host: str, tmp_path_factory: pytest.TempPathFactory) -> Small:
 def at_terminal(service: Small, *words: str) -> Terminal:
     """A command at a terminal."""
     return Terminal(service.command(*words), service.folder, service.variables)
-
-
-def writes(service: Small) -> list[str]:
-    """The calls since the last time that were meant to change anything."""
-    journal = f"http://{service.host}/emulator/journal"
-    calls = httpx.get(journal).json()["calls"]
-    httpx.delete(journal)
-    return [f"{call['http']} {call['path']}" for call in calls if call["write"]]
 
 
 def value_of(service: Small, name: str, version: str) -> str:
@@ -85,7 +76,6 @@ def test_not_even_debugging_shows_a_value(service: Small) -> None:
     printed = service.passes("--debug", "secret", "set", SECRET, given=VALUE.encode())
     assert "invoke." in printed
     assert VALUE not in printed
-    httpx.delete(f"http://{service.host}/emulator/journal")
 
 
 @pytest.mark.parametrize(
@@ -98,10 +88,10 @@ def test_not_even_debugging_shows_a_value(service: Small) -> None:
     ],
 )
 def test_what_is_no_value_is_not_set(service: Small, given: bytes, said: str) -> None:
-    writes(service)
+    service.writes()
     done = service.run("secret", "set", SECRET, given=given)
     assert (done.returncode, done.stdout) == (2, f"error: {said}\n")
-    assert writes(service) == []
+    assert service.writes() == []
 
 
 @pytest.mark.parametrize(
@@ -113,7 +103,7 @@ def test_what_is_no_value_is_not_set(service: Small, given: bytes, said: str) ->
     ],
 )
 def test_a_prompt_can_be_left(service: Small, keys: str, status: int, said: str) -> None:
-    writes(service)
+    service.writes()
     with at_terminal(service, "secret", "set", SECRET) as terminal:
         terminal.wait_for(f"Value of {SECRET}: ")
         terminal.type(keys)
@@ -121,7 +111,7 @@ def test_a_prompt_can_be_left(service: Small, keys: str, status: int, said: str)
     assert ended == status, seen
     assert said in seen
     assert "Traceback" not in seen
-    assert writes(service) == []
+    assert service.writes() == []
 
 
 @pytest.mark.parametrize(
@@ -136,7 +126,7 @@ def test_a_prompt_can_be_left(service: Small, keys: str, status: int, said: str)
 def test_without_the_name_nothing_is_deleted(
     service: Small, keys: str, status: int, said: str
 ) -> None:
-    writes(service)
+    service.writes()
     with at_terminal(service, "destroy") as terminal:
         terminal.wait_for("Type the service's name to go on:")
         terminal.type(keys)
@@ -144,15 +134,15 @@ def test_without_the_name_nothing_is_deleted(
     assert ended == status, seen
     assert said in seen
     assert "Traceback" not in seen
-    assert writes(service) == []
+    assert service.writes() == []
 
 
 def test_without_a_terminal_yes_has_to_be_said(service: Small) -> None:
-    writes(service)
+    service.writes()
     done = service.run("destroy", given=b"orders\n")
     assert done.returncode == 2, done.stdout
     assert "nothing was deleted: there is no terminal to ask at; say --yes" in done.stdout
-    assert writes(service) == []
+    assert service.writes() == []
 
 
 def test_with_the_name_everything_is_deleted(host: str, tmp_path: Path) -> None:
