@@ -16,7 +16,8 @@ import yaml
 from google.cloud import run_v2
 
 from infra.environment import Environment
-from infra.knative import FieldError, Fields, service
+from infra.knative import service
+from infra.knative_reader import FieldError, Fields
 from infra.names import Names
 from infra.project import ProjectError
 from infra.yaml_file import Value, Where, YamlError, YamlFile, resolve
