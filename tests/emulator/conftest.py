@@ -44,7 +44,7 @@ def own_emulator(tmp_path: Path) -> Iterator[Emulator]:
 
 
 @pytest.fixture
-def ground(tmp_path: Path) -> Iterator[Ground]:
+def bare(tmp_path: Path) -> Iterator[Ground]:
     """A runtime of a test's own."""
     ground = Ground(tmp_path)
     yield ground

@@ -25,26 +25,26 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of a pr
 # Programs.
 
 
-def test_a_program_s_lines_and_status(ground: Ground) -> None:
-    status, lines = ground.run("sh", "-c", "echo one; printf two >&2; exit 5")
+def test_a_program_s_lines_and_status(bare: Ground) -> None:
+    status, lines = bare.run("sh", "-c", "echo one; printf two >&2; exit 5")
     assert status == 5
     assert sorted(lines) == ["one", "two"]
-    assert ground.run("sh", "-c", "kill -9 $$")[0] == 137
-    assert ground.run("no-such-program")[0] == 127
+    assert bare.run("sh", "-c", "kill -9 $$")[0] == 137
+    assert bare.run("no-such-program")[0] == 127
 
 
-def test_a_line_without_an_end_is_cut(ground: Ground) -> None:
-    _, lines = ground.run("sh", "-c", "head -c 700000 /dev/zero | tr '\\0' x; echo; echo end")
+def test_a_line_without_an_end_is_cut(bare: Ground) -> None:
+    _, lines = bare.run("sh", "-c", "head -c 700000 /dev/zero | tr '\\0' x; echo; echo end")
     assert "".join(lines[:-1]) == "x" * 700_000
     assert lines[-1] == "end"
 
 
-def test_a_program_is_told_to_end_and_then_killed(ground: Ground) -> None:
+def test_a_program_is_told_to_end_and_then_killed(bare: Ground) -> None:
     stubborn = "trap '' TERM; echo ready; sleep 60 & while true; do wait; done"
     stop = Stop()
     ended: list[tuple[int, list[str]]] = []
     thread = threading.Thread(
-        target=lambda: ended.append(ground.run("sh", "-c", stubborn, stop=stop))
+        target=lambda: ended.append(bare.run("sh", "-c", stubborn, stop=stop))
     )
     began = time.monotonic()
     thread.start()
@@ -55,21 +55,21 @@ def test_a_program_is_told_to_end_and_then_killed(ground: Ground) -> None:
     assert 1 <= time.monotonic() - began < 10
 
 
-def test_what_a_program_leaves_behind_is_killed(ground: Ground) -> None:
-    status, lines = ground.run("sh", "-c", "sleep 600 & echo $!")
+def test_what_a_program_leaves_behind_is_killed(bare: Ground) -> None:
+    status, lines = bare.run("sh", "-c", "sleep 600 & echo $!")
     assert status == 0
     eventually(lambda: not alive(int(lines[0])))
 
 
-def test_a_daemon_that_keeps_the_pipes_holds_up_nobody(ground: Ground) -> None:
+def test_a_daemon_that_keeps_the_pipes_holds_up_nobody(bare: Ground) -> None:
     script = "import os, sys, time; os.fork() or (os.setsid(), time.sleep(5)); print('end')"
     began = time.monotonic()
-    assert ground.run(sys.executable, "-c", script)[0] == 0
+    assert bare.run(sys.executable, "-c", script)[0] == 0
     assert time.monotonic() - began < 4.5
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of the death")
-def test_a_program_does_not_outlive_a_killed_keeper(ground: Ground) -> None:
+def test_a_program_does_not_outlive_a_killed_keeper(bare: Ground) -> None:
     pids: list[str] = []
     script = "echo $PPID; exec sleep 600"
 
@@ -77,9 +77,9 @@ def test_a_program_does_not_outlive_a_killed_keeper(ground: Ground) -> None:
         pids.append(line)
         os.kill(int(line), signal.SIGKILL)
 
-    status = ground.runtime.run(
+    status = bare.runtime.run(
         ("sh", "-c", script),
-        folder=ground.runtime.folder,
+        folder=bare.runtime.folder,
         environment=dict(os.environ),
         on_line=on_line,
     )
@@ -100,9 +100,9 @@ def test_stops_are_told_or_late() -> None:
 # Revisions.
 
 
-def test_many_requests_start_one_instance(ground: Ground) -> None:
-    ground.runtime.deploy(ground.spec(), check=False)
-    url = ground.runtime.route("s", Route(ORIGIN), {"r": 100})
+def test_many_requests_start_one_instance(bare: Ground) -> None:
+    bare.runtime.deploy(bare.spec(), check=False)
+    url = bare.runtime.route("s", Route(ORIGIN), {"r": 100})
 
     async def ask() -> list[int]:
         async with httpx.AsyncClient(timeout=30) as client:
@@ -110,74 +110,74 @@ def test_many_requests_start_one_instance(ground: Ground) -> None:
         return [answer.status_code for answer in answers]
 
     assert asyncio.run(ask()) == [200] * 20
-    assert ground.runtime.instances("r") == 1
+    assert bare.runtime.instances("r") == 1
 
 
-def test_a_launch_that_fails_is_a_503(ground: Ground) -> None:
+def test_a_launch_that_fails_is_a_503(bare: Ground) -> None:
     def launch() -> Launch:
         raise StartError("no secret")
 
     with pytest.raises(StartError, match="no secret"):
-        ground.runtime.deploy(ground.spec(launch))
-    ground.runtime.deploy(ground.spec(launch), check=False)
-    url = ground.runtime.route("s", Route(ORIGIN), {"r": 100})
+        bare.runtime.deploy(bare.spec(launch))
+    bare.runtime.deploy(bare.spec(launch), check=False)
+    url = bare.runtime.route("s", Route(ORIGIN), {"r": 100})
     answer = httpx.get(url)
     assert answer.status_code == 503
     assert "is not available yet" in answer.text
 
 
-def test_a_bug_in_a_launch_ends_the_start(ground: Ground) -> None:
+def test_a_bug_in_a_launch_ends_the_start(bare: Ground) -> None:
     def launch() -> Launch:
         raise KeyError("bug")
 
     with pytest.raises(StartError, match="bug"):
-        ground.runtime.deploy(ground.spec(launch))
+        bare.runtime.deploy(bare.spec(launch))
 
 
-def test_a_revision_that_is_starting_can_be_retired(ground: Ground) -> None:
+def test_a_revision_that_is_starting_can_be_retired(bare: Ground) -> None:
     def launch() -> Launch:
-        return Launch(("sleep", "600"), ground.runtime.folder, dict(os.environ))
+        return Launch(("sleep", "600"), bare.runtime.folder, dict(os.environ))
 
     failed: list[StartError] = []
 
     def deploy() -> None:
         try:
-            ground.runtime.deploy(ground.spec(launch))
+            bare.runtime.deploy(bare.spec(launch))
         except StartError as error:
             failed.append(error)
 
     thread = threading.Thread(target=deploy)
     thread.start()
     time.sleep(0.2)
-    ground.runtime.retire("r")
+    bare.runtime.retire("r")
     thread.join(5)
     assert failed
 
 
 def test_an_address_is_kept(tmp_path: Path) -> None:
-    ground = Ground(tmp_path)
-    url = ground.runtime.route("s", Route(ORIGIN), {})
+    bare = Ground(tmp_path)
+    url = bare.runtime.route("s", Route(ORIGIN), {})
     assert httpx.get(url).status_code == 503
-    ground.stop()
-    ground = Ground(tmp_path)
-    other = ground.runtime.route("t", Route(ORIGIN), {})
-    assert ground.runtime.route("s", Route(ORIGIN), {}) == url != other
-    ground.runtime.close_route("s")
+    bare.stop()
+    bare = Ground(tmp_path)
+    other = bare.runtime.route("t", Route(ORIGIN), {})
+    assert bare.runtime.route("s", Route(ORIGIN), {}) == url != other
+    bare.runtime.close_route("s")
     with pytest.raises(httpx.ConnectError):
         httpx.get(url)
-    ground.stop()
+    bare.stop()
 
 
-def test_only_invokers_where_they_are_checked(ground: Ground) -> None:
-    ground.runtime.deploy(ground.spec())
+def test_only_invokers_where_they_are_checked(bare: Ground) -> None:
+    bare.runtime.deploy(bare.spec())
     route = Route(ORIGIN, may_invoke=lambda token: token == "Bearer good")
-    url = ground.runtime.route("s", route, {"r": 100})
+    url = bare.runtime.route("s", route, {"r": 100})
     assert httpx.get(url).status_code == 403
     assert httpx.get(url, headers={"Authorization": "Bearer good"}).status_code == 200
 
 
-def test_a_malformed_request_is_a_400(ground: Ground) -> None:
-    url = ground.runtime.route("s", Route(ORIGIN), {})
+def test_a_malformed_request_is_a_400(bare: Ground) -> None:
+    url = bare.runtime.route("s", Route(ORIGIN), {})
     host, _, port = url.removeprefix("http://").partition(":")
 
     async def talk() -> bytes:

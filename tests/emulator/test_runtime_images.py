@@ -102,7 +102,7 @@ def test_image_references() -> None:
     )
 
 
-def test_an_image_holds_what_the_last_stage_copies(ground: Ground, tmp_path: Path) -> None:
+def test_an_image_holds_what_the_last_stage_copies(bare: Ground, tmp_path: Path) -> None:
     folder = write(tmp_path / "source", FILES)
     lines: list[str] = []
 
@@ -110,8 +110,8 @@ def test_an_image_holds_what_the_last_stage_copies(ground: Ground, tmp_path: Pat
         done = subprocess.run(command, cwd=place, env=environment, check=False, capture_output=True)
         return done.returncode
 
-    image = ground.runtime.image_builder.build(BuildRequest(folder), lines.append, run)
-    root = ground.runtime.images.root(image)
+    image = bare.runtime.image_builder.build(BuildRequest(folder), lines.append, run)
+    root = bare.runtime.images.root(image)
     assert {path.name for path in root.iterdir()} == {"app", ".complete"}
     assert {path.name for path in (root / "app").iterdir()} == {".venv", "db"}
     assert (root / "app/.venv/bin/app").exists()
@@ -120,11 +120,11 @@ def test_an_image_holds_what_the_last_stage_copies(ground: Ground, tmp_path: Pat
     assert image.config.port == 8080
     assert image.config.labels == {"revision": "unknown"}
     assert image.config.environment["GREETING"] == "hello there"
-    ground.runtime.images.push(Reference.parse("localhost/x:one"), image)
-    assert ground.runtime.images.find("localhost/x:one") == image
-    assert ground.runtime.images.find(f"localhost/x@{image.digest}") == image
-    ground.runtime.images.delete("localhost/x")
-    assert ground.runtime.images.find("localhost/x:one") is None
+    bare.runtime.images.push(Reference.parse("localhost/x:one"), image)
+    assert bare.runtime.images.find("localhost/x:one") == image
+    assert bare.runtime.images.find(f"localhost/x@{image.digest}") == image
+    bare.runtime.images.delete("localhost/x")
+    assert bare.runtime.images.find("localhost/x:one") is None
     assert not root.exists()
 
 
