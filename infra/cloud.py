@@ -5,6 +5,7 @@ Importing this module imports none of Google's libraries; asking for a client im
 
 # ruff: noqa: PLC0415
 
+import json
 import os
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -66,6 +67,19 @@ class Cloud:
             nobody = Rest(self.url, lambda pool: Bearer(LOCAL_TOKEN), direct=True)
             check_emulator(nobody, self.endpoint)
         self.rest.connect()
+        if self.environment.impersonate or not self.endpoint:
+            self._log_in()
+
+    def _log_in(self) -> None:
+        """Gets a token: once, and not in each of the threads that will need it."""
+        from google.auth.exceptions import RefreshError, TransportError
+
+        try:
+            self.rest.login.headers()
+        except RefreshError as error:
+            raise CredentialsError(refused(error, self.environment)) from error
+        except TransportError as error:
+            raise CredentialsError(f"Google can't be reached to log in: {error}") from error
 
     @cached_property
     def rest(self) -> Rest:
@@ -295,6 +309,33 @@ LOG_IN = (
     "or name a key's file in GOOGLE_APPLICATION_CREDENTIALS. "
     "The environment local needs none: --env local"
 )
+
+
+LOG_IN_AGAIN = "Log in again:\n    gcloud auth application-default login"
+
+
+def refused(error: Exception, environment: Environment) -> str:
+    """What to say when Google gives us no token: its reason, and what to do."""
+    said = reason_in(error)
+    account = environment.impersonate
+    if account is None or "invalid_grant" in said or "eauthenticat" in said:
+        return f"Google does not take the credentials: {said}\n{LOG_IN_AGAIN}"
+    return (
+        f"there is no acting as {account}, which environments/{environment.name}.yaml names as "
+        f"impersonate: {said}\nThe account has to exist, and you need "
+        "roles/iam.serviceAccountTokenCreator on it"
+    )
+
+
+def reason_in(error: Exception) -> str:
+    """What Google said, which google.auth puts beside its own words as JSON."""
+    for part in error.args[1:]:
+        try:
+            answer = json.loads(part) if isinstance(part, str) else part
+            return str(answer["error"]["message"])
+        except (ValueError, TypeError, KeyError):
+            continue
+    return str(error.args[0]) if error.args else str(error)
 
 
 def bypass_proxies(endpoint: str) -> None:

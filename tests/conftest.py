@@ -1,27 +1,16 @@
-"""Fixtures for generated services."""
+"""Fixtures for generated services; and no run of the tests leaves anything behind."""
 
-import tempfile
-from collections.abc import Callable, Iterator
-from functools import partial
-from types import SimpleNamespace
+from collections.abc import Callable
 
-import cookiecutter.hooks  # type: ignore[import-untyped]
 import pytest
 from pytest_cookies.plugin import Cookies  # type: ignore[import-untyped]
 
+from tests.leftovers import pytest_configure, pytest_sessionfinish
 from tests.template.bakes import Baked, bake
 
+__all__ = ["Bake", "baked", "pytest_configure", "pytest_sessionfinish", "service"]
+
 type Bake = Callable[..., Baked]
-
-
-@pytest.fixture(scope="session", autouse=True)
-def no_hook_is_left_behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """cookiecutter leaves the hooks that it renders where temporary files go; here that is ours."""
-    folder = tmp_path_factory.mktemp("hooks")
-    with pytest.MonkeyPatch.context() as patch:
-        make = partial(tempfile.NamedTemporaryFile, dir=folder)
-        patch.setattr(cookiecutter.hooks, "tempfile", SimpleNamespace(NamedTemporaryFile=make))
-        yield
 
 
 @pytest.fixture(scope="session")

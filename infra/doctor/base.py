@@ -11,13 +11,14 @@ from pathlib import Path
 from threading import Event as Flag
 from threading import Lock
 
+from infra.causes import Cause, first_line, is_disabled
 from infra.cloud import Cloud
 from infra.environment import Environment
 from infra.events import Event
 from infra.plan import Change, Plan, Session, plan, to_converge
 from infra.resources.base import Resource
 from infra.rest import Request
-from infra.retry import Cause, CloudError, Retry, first_line, is_disabled
+from infra.retry import CloudError, Retry
 from infra.yaml_file import Value
 
 

@@ -3,11 +3,11 @@
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from infra.causes import first_line
 from infra.doctor.base import Context, Finding, Unreadable, failed, ok
 from infra.project import ProjectError
 from infra.report import spell
 from infra.rest import error_of
-from infra.retry import first_line
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
