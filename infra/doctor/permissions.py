@@ -5,6 +5,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable
 
+from infra.denied import role_for
 from infra.doctor import role
 from infra.doctor.base import Context, Finding, Unreadable, failed, ok, skipped
 from infra.resources.asks import at
@@ -15,26 +16,9 @@ INVALID = 400
 AT_ONCE = 100
 """Google tests as many in a call."""
 ACT_AS = "iam.serviceAccounts.actAs"
+OWNER = "roles/owner"
+"""What is left to ask for, for a permission we know no narrower role of."""
 NOT_HERE = re.compile(r"[Pp]ermission '?(?P<permission>[a-zA-Z]+(?:\.[a-zA-Z]+)+)'?")
-# The narrowest of Google's roles that has a permission, by what the permission begins with; the
-# longest that fits is the one.
-ROLES = {
-    "artifactregistry.": "roles/artifactregistry.admin",
-    "artifactregistry.repositories.downloadArtifacts": "roles/artifactregistry.reader",
-    "cloudbuild.builds.": "roles/cloudbuild.builds.editor",
-    "cloudbuild.connections.": "roles/cloudbuild.connectionAdmin",
-    "cloudbuild.operations.": "roles/cloudbuild.builds.editor",
-    "cloudbuild.repositories.": "roles/cloudbuild.connectionAdmin",
-    "cloudsql.": "roles/cloudsql.admin",
-    "iam.serviceAccounts.": "roles/iam.serviceAccountAdmin",
-    ACT_AS: "roles/iam.serviceAccountUser",
-    "logging.": "roles/logging.viewer",
-    "resourcemanager.projects.": "roles/resourcemanager.projectIamAdmin",
-    "run.": "roles/run.admin",
-    "secretmanager.": "roles/secretmanager.admin",
-    "serviceusage.": "roles/serviceusage.serviceUsageAdmin",
-    "storage.": "roles/storage.admin",
-}
 
 
 def permissions(context: Context) -> list[Finding]:
@@ -108,14 +92,8 @@ def by_role(missing: Iterable[str]) -> dict[str, list[str]]:
     """The permissions, by the role that has them."""
     found: dict[str, list[str]] = defaultdict(list)
     for permission in sorted(missing):
-        found[role_of(permission)].append(permission)
+        found[role_for(permission) or OWNER].append(permission)
     return found
-
-
-def role_of(permission: str) -> str:
-    """The narrowest of Google's roles that we know to have a permission."""
-    fits = [prefix for prefix in ROLES if permission.startswith(prefix)]
-    return ROLES[max(fits, key=len)]
 
 
 def lacking(context: Context, granted: str, names: list[str]) -> Finding:

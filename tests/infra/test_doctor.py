@@ -10,6 +10,7 @@ import pytest
 from google.cloud.devtools.cloudbuild_v1 import ListBuildTriggersRequest, UpdateBuildTriggerRequest
 
 from infra.cloud import EMULATOR, Cloud
+from infra.denied import role_for
 from infra.doctor import permissions
 from infra.doctor.base import Context, Finding, State
 from infra.doctor.examination import CHECKS, examine
@@ -296,5 +297,6 @@ def test_to_act_as_the_accounts_may_be_granted_on_them(host: str, folder: Path) 
 def test_the_role_that_is_named_has_the_permission(folder: Path) -> None:
     resources = stack(declare(trigger=TRIGGER), folder)
     for permission in least(resources, destroy=True):
-        role = permissions.role_of(permission)
+        role = role_for(permission)
+        assert role, f"no role is named for {permission}"
         assert roles.grants(role, permission), f"{role} has no {permission}"
