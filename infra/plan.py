@@ -12,6 +12,7 @@ from infra.cloud import Cloud
 from infra.events import Event, Field
 from infra.resources.base import Difference, Live, Reads, Resource, Work, owned, owner
 from infra.retry import CloudError, Retry, Stopped, Waiting, ignore
+from infra.terms import spoken
 
 READERS = 16
 
@@ -37,11 +38,20 @@ class Change:
     differences: tuple[Difference, ...] = ()
     live: Live | None = None
     reason: str = ""
+    left_out: bool = False
+    """Whether it is only looked at: it is left out of the run, and what is in it needs it."""
+    blocked: str = ""
+    """Why it is not carried out, when something that it needs is left out and not as declared."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is a change that may be carried out."""
+        return not self.left_out and not self.blocked
 
     @property
     def fields(self) -> tuple[Field, ...]:
-        """The fields that change."""
-        return tuple(Field(each.path, each.old, each.new) for each in self.differences)
+        """The fields that change, as the environment file calls them."""
+        return spoken(self.resource, self.differences)
 
 
 @dataclass
@@ -51,6 +61,8 @@ class Session:
     cloud: Cloud
     emit: Callable[[Event], None]
     adopt: bool = False
+    narrow: "Callable[[Plan], Plan]" = lambda planned: planned
+    """Limits a plan to what the run is about."""
     stop: Flag = field(default_factory=Flag)
     facts: dict[str, str] = field(default_factory=dict)
     clock: Clock = SYSTEM
@@ -77,12 +89,12 @@ class Plan:
     @property
     def refused(self) -> list[Change]:
         """What must not be touched."""
-        return [change for change in self.changes if change.action is Action.REFUSE]
+        return [each for each in self.changes if each.action is Action.REFUSE and not each.left_out]
 
     @property
     def due(self) -> list[Change]:
         """What has to change."""
-        return [change for change in self.changes if change.action is not Action.NONE]
+        return [each for each in self.changes if each.action is not Action.NONE and each.is_open]
 
 
 type Decide = Callable[[Resource, Live | None, bool], Change]
@@ -113,7 +125,7 @@ def plan(stack: Sequence[Resource], session: Session, decide: Decide) -> Plan:
         for resource, each in zip(stack, looks, strict=True)
         if isinstance(each, CloudError)
     ]
-    return Plan(changes, failures)
+    return session.narrow(Plan(changes, failures))
 
 
 def to_converge(resource: Resource, live: Live | None, adopt: bool) -> Change:
@@ -128,7 +140,8 @@ def to_converge(resource: Resource, live: Live | None, adopt: bool) -> Change:
     for each in differences:
         if each.path in resource.fixed:
             why = resource.fixed[each.path]
-            reason = f"{each.path} is {each.old} and should be {each.new}: {why}"
+            told = spoken(resource, [each])[0]
+            reason = f"{told.path} is {told.old} and should be {told.new}: {why}"
             return Change(resource, Action.REFUSE, differences, live, reason)
     action = Action.UPDATE if differences else Action.NONE
     return Change(resource, action, differences, live)

@@ -31,6 +31,7 @@ class Apis(Resource):
     """All the APIs, in a call."""
 
     kind: ClassVar[str] = "apis"
+    tags: ClassVar[tuple[str, ...]] = ("apis",)
     shared: ClassVar[bool] = True
 
     @property

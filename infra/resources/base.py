@@ -130,6 +130,8 @@ class Resource(ABC):
 
     kind: ClassVar[str]
     """What people call it."""
+    tags: ClassVar[tuple[str, ...]] = ()
+    """The products it is chosen by, with --tags, besides its kind."""
     shared: ClassVar[bool] = False
     """Whether others may use it too: then it is nobody's, and is never deleted."""
     parted: ClassVar[bool] = False

@@ -38,6 +38,7 @@ class Connection(Resource):
     """The connection to GitHub. Services of a region share it; a person has to consent once."""
 
     kind: ClassVar[str] = "connection"
+    tags: ClassVar[tuple[str, ...]] = ("build",)
     shared: ClassVar[bool] = True
 
     @property
@@ -113,6 +114,7 @@ class ConnectedRepository(Resource):
     """The repository, as the connection knows it."""
 
     kind: ClassVar[str] = "repository"
+    tags: ClassVar[tuple[str, ...]] = ("build",)
     shared: ClassVar[bool] = True
     fixed: ClassVar[dict[str, str]] = {
         "remoteUri": "a connected repository can't change: remove it from the connection"
@@ -167,6 +169,7 @@ class Trigger(Resource):
     """The trigger. Its id is Google's and its name ours; its description is its mark."""
 
     kind: ClassVar[str] = "trigger"
+    tags: ClassVar[tuple[str, ...]] = ("build",)
 
     declaration: Declared
 

@@ -50,6 +50,7 @@ class Instance(Resource):
     """A Cloud SQL instance. What grows by itself, its disk, is not declared."""
 
     kind: ClassVar[str] = "sql instance"
+    tags: ClassVar[tuple[str, ...]] = ("database",)
     fixed: ClassVar[dict[str, str]] = {
         "region": "an instance can't move: give database.instance another name",
         "databaseVersion": "a major upgrade stops the database and can't be undone; do it with "
@@ -200,6 +201,7 @@ class Database(Resource):
     """A database of the instance."""
 
     kind: ClassVar[str] = "database"
+    tags: ClassVar[tuple[str, ...]] = ("database",)
     parted: ClassVar[bool] = True
 
     @property
@@ -248,6 +250,7 @@ class User(Resource):
     """
 
     kind: ClassVar[str] = "database user"
+    tags: ClassVar[tuple[str, ...]] = ("database",)
     parted: ClassVar[bool] = True
 
     @property

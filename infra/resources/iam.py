@@ -53,6 +53,7 @@ class Account(Resource):
     purpose: str
 
     kind: ClassVar[str] = "account"
+    tags: ClassVar[tuple[str, ...]] = ("iam", "accounts")
 
     @property
     @override
@@ -148,6 +149,9 @@ class Scope(ABC):
     title: str
     """What people call it."""
 
+    tags: ClassVar[tuple[str, ...]] = ()
+    """The products that grants on it are chosen by, with --tags."""
+
     @abstractmethod
     def get(self, cloud: Cloud, request: iam_policy_pb2.GetIamPolicyRequest) -> policy_pb2.Policy:
         """The policy, at version 3."""
@@ -180,6 +184,7 @@ class Grants(Resource):
     """Roles that the public has only where that is declared; others' grants are left alone."""
 
     kind: ClassVar[str] = "grants"
+    tags: ClassVar[tuple[str, ...]] = ("iam",)
     parted: ClassVar[bool] = True
 
     @property

@@ -34,6 +34,7 @@ class Repository(Resource):
     """A repository of images: old ones go, but for the last few."""
 
     kind: ClassVar[str] = "registry"
+    tags: ClassVar[tuple[str, ...]] = ("registry",)
     fixed: ClassVar[dict[str, str]] = {"format": "a repository's format can't change"}
 
     @property
@@ -145,6 +146,8 @@ def describe(policy: artifactregistry_v1.CleanupPolicy) -> str:
 @dataclass(frozen=True)
 class RepositoryScope(Scope):
     """The repository's policy."""
+
+    tags: ClassVar[tuple[str, ...]] = ("registry",)
 
     @override
     def get(self, cloud: Cloud, request: iam_policy_pb2.GetIamPolicyRequest) -> policy_pb2.Policy:

@@ -75,6 +75,7 @@ class Service(Shaped):
     """The Cloud Run service."""
 
     kind: ClassVar[str] = "service"
+    tags: ClassVar[tuple[str, ...]] = ("run",)
 
     @property
     @override
@@ -231,6 +232,7 @@ class Job(Shaped):
     """The Cloud Run job that migrates the database."""
 
     kind: ClassVar[str] = "job"
+    tags: ClassVar[tuple[str, ...]] = ("run",)
 
     @property
     @override
@@ -323,6 +325,8 @@ def job_container(fields: Value) -> Fields:
 @dataclass(frozen=True)
 class ServiceScope(Scope):
     """The service's policy."""
+
+    tags: ClassVar[tuple[str, ...]] = ("run",)
 
     @override
     def get(self, cloud: Cloud, request: iam_policy_pb2.GetIamPolicyRequest) -> policy_pb2.Policy:

@@ -40,6 +40,7 @@ class Secret(Resource):
     secret: str
 
     kind: ClassVar[str] = "secret"
+    tags: ClassVar[tuple[str, ...]] = ("secrets",)
 
     @property
     @override
@@ -190,6 +191,7 @@ class Password(Resource):
     """
 
     kind: ClassVar[str] = "password"
+    tags: ClassVar[tuple[str, ...]] = ("secrets", "database")
     parted: ClassVar[bool] = True
 
     @property
@@ -224,6 +226,8 @@ class Password(Resource):
 @dataclass(frozen=True)
 class SecretScope(Scope):
     """A secret's policy."""
+
+    tags: ClassVar[tuple[str, ...]] = ("secrets",)
 
     @override
     def get(self, cloud: Cloud, request: iam_policy_pb2.GetIamPolicyRequest) -> policy_pb2.Policy:

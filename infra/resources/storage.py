@@ -31,6 +31,7 @@ class Bucket(Resource):
     """A bucket: nothing in it is public, and nothing in it gets old."""
 
     kind: ClassVar[str] = "bucket"
+    tags: ClassVar[tuple[str, ...]] = ("storage",)
     fixed: ClassVar[dict[str, str]] = {"location": "a bucket can't move"}
 
     @property
@@ -110,6 +111,8 @@ def observe(bucket: StorageBucket) -> Live:
 @dataclass(frozen=True)
 class BucketScope(Scope):
     """A bucket's policy; `resource` is the bucket's name."""
+
+    tags: ClassVar[tuple[str, ...]] = ("storage",)
 
     @override
     def get(self, cloud: Cloud, request: iam_policy_pb2.GetIamPolicyRequest) -> policy_pb2.Policy:

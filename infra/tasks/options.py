@@ -28,14 +28,21 @@ def friendly[**P, T](task: Callable[P, T]) -> Callable[P, T]:
     def run(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return task(*args, **kwargs)
-        except ProjectError as error:
-            raise Exit(f"error: {error}", code=USAGE) from error
-        except (LocalCloudError, ReleaseError, CloudError) as error:
-            raise Exit(f"error: {error}", code=FAILED) from error
+        except (ProjectError, LocalCloudError, ReleaseError, CloudError) as error:
+            raise Exit(f"error: {error}", code=status_of(error)) from error
         except KeyboardInterrupt:
             raise Exit("interrupted", code=INTERRUPTED) from None
 
     return run
+
+
+def status_of(error: BaseException) -> int:
+    """What a command exits with that ends because of an error."""
+    if isinstance(error, Exit):
+        return error.code
+    if isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED
+    return USAGE if isinstance(error, ProjectError) else FAILED
 
 
 @contextmanager
