@@ -10,6 +10,7 @@ from infra.tasks.deploy import deploy
 from infra.tasks.destroy import destroy
 from infra.tasks.dev import dev
 from infra.tasks.emulator import emulator
+from infra.tasks.graph import graph
 from infra.tasks.lint import lint
 from infra.tasks.migrate import migrate
 from infra.tasks.provision import provision
@@ -20,5 +21,17 @@ from infra.tasks.test import test
 from infra.tasks.unlock import unlock
 
 namespace = Collection(
-    deploy, destroy, dev, emulator, lint, migrate, provision, render, secret, status, test, unlock
+    deploy,
+    destroy,
+    dev,
+    emulator,
+    graph,
+    lint,
+    migrate,
+    provision,
+    render,
+    secret,
+    status,
+    test,
+    unlock,
 )

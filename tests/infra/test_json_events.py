@@ -7,11 +7,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass
+from functools import partial
 from io import StringIO
 from pathlib import Path
 
 import pytest
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from infra.cloud import Cloud
 from infra.environment import load
@@ -169,8 +170,8 @@ def test_the_schema_can_fail(story: dict[str, Done]) -> None:
 def test_the_first_line_says_which_version_it_is(part: str, story: dict[str, Done]) -> None:
     first, *rest = story[part].events
     assert (first["event"], first["version"]) == ("header", 1)
-    times = [each["time"] for each in rest]
-    assert times == sorted(times, key=float)
+    times = [float(str(each["time"])) for each in rest]
+    assert times == sorted(times)
 
 
 def test_each_resource_is_started_and_finished(story: dict[str, Done]) -> None:
@@ -222,6 +223,22 @@ def test_destroying_is_told_as_deleting(story: dict[str, Done]) -> None:
     for part in ("to be destroyed", "destroyed"):
         actions = {str(each["kind"]): each["action"] for each in story[part].of("finished")}
         assert (actions["sql instance"], actions["apis"]) == ("delete", "none")
+
+
+def test_the_graph_is_drawn_with_the_colours_of_the_plan(command: Command) -> None:
+    words = [sys.executable, "-m", "invoke", "graph", "--env", "stg"]
+    variables = {**os.environ, "CLOUD_EMULATOR_HOST": command.host}
+    graph = partial(
+        subprocess.run, cwd=command.folder, env=variables, capture_output=True, text=True
+    )
+    text = graph([*words, "--tags", "storage"]).stdout
+    assert text.startswith('---\ntitle: "orders-stg in project watched-stg"\n---\nflowchart LR\n')
+    assert 'apis_watched_stg["apis<br/>watched-stg' in text
+    assert "    apis_watched_stg --> bucket_watched_stg_orders_source\n" in text
+    done = graph([*words, "--out", "plan.svg"])
+    assert done.stdout == "written: plan.svg\n", done.stderr
+    assert (command.folder / "plan.svg").read_text("utf-8").startswith("<svg ")
+    assert graph([*words, "--out", "none/plan.svg"]).returncode == 2
 
 
 def test_what_takes_long_is_not_told_again_and_again() -> None:

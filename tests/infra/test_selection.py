@@ -1,7 +1,6 @@
 """Tags: a part of the stack is changed, what it needs is checked, and the rest is left alone."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from google.cloud import service_usage_v1
@@ -111,7 +110,7 @@ def ours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ours]:
         request = service_usage_v1.DisableServiceRequest(
             name=f"{made.project}/services/telemetry.googleapis.com"
         )
-        made.cloud.services.disable_service(request).result()
+        made.cloud.services.disable_service(request).result()  # type: ignore[no-untyped-call]
         yield made
 
 
