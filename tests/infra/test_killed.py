@@ -8,37 +8,36 @@ and nothing of others was touched. SWEEP=1 kills at every write, which takes som
 
 import json
 import os
-import signal
-import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from time import sleep
 
 import pytest
 import requests
 
 from infra import lease
 from infra.apply import Outcome
+from infra.emulated_clock import EmulatedClock
 from infra.events import Status
-from infra.tasks.local_cloud import scratch_cloud
+from tests.emulator.emulators import Emulator
 from tests.infra.test_manifest import write
 from tests.infra.test_provisioning import Ours, is_well
-from tests.infra.worlds import Died, Fuse, Gate, Json, Losing, intercepted, snapshot
+from tests.infra.worlds import (
+    Died,
+    Fuse,
+    Json,
+    Losing,
+    begin,
+    fault,
+    holds,
+    hollow_cloud,
+    intercepted,
+    snapshot,
+)
 
 TRIGGER = {"repository": "acme/orders", "connection": "github", "branch": "^main$"}
-ENVIRONMENT = """\
-project: {project}
-region: europe-west1
-service:
-  name: orders
-database:
-  deletion_protection: false
-trigger:
-  repository: acme/orders
-  connection: github
-  branch: ^main$
-"""
 EVERY = range(1, 27)
 """Writes of a first run, and then some."""
 SLICE = [(1, True), (9, False), (14, True), (19, True)]
@@ -56,9 +55,14 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
 class Place:
     """An emulator, and the world that an undisturbed run makes there."""
 
-    host: str
+    emulator: Emulator
     folder: Path
     undisturbed: dict[str, Json]
+
+    @property
+    def host(self) -> str:
+        """HOST:PORT of the emulator."""
+        return self.emulator.host
 
     def service(self, project: str) -> Ours:
         """A service in a project of its own, where others have things too."""
@@ -98,52 +102,27 @@ def send(host: str, path: str, body: Mapping[str, object]) -> None:
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """An emulator on a scratch folder, where one run was left alone."""
     folder = write(tmp_path_factory.mktemp("service"))
-    with scratch_cloud(tmp_path_factory.mktemp("cloud")) as running:
-        ours = service(running.host, folder, "undisturbed")
+    with hollow_cloud(tmp_path_factory.mktemp("cloud")) as emulator:
+        ours = service(emulator.host, folder, "undisturbed")
         assert is_well(ours.provision()), ours.told()
-        yield Place(running.host, folder, snapshot(running.host, "undisturbed"))
+        yield Place(emulator, folder, snapshot(emulator.host, "undisturbed"))
 
 
-@pytest.fixture
-def begin(tmp_path: Path) -> Callable[[str, str], subprocess.Popen[str]]:
-    """Begins the command itself, in a process of its own."""
-    folder = write(tmp_path)
-    (folder / "environments").mkdir()
-    (folder / "pyproject.toml").touch()
-    (folder / "tasks.py").write_text("from infra.tasks import namespace as namespace\n")
-
-    def start(host: str, project: str) -> subprocess.Popen[str]:
-        text = ENVIRONMENT.format(project=project)
-        (folder / "environments" / "stg.yaml").write_text(text)
-        return subprocess.Popen(
-            [sys.executable, "-m", "invoke", "provision", "--env", "stg"],
-            cwd=folder,
-            env={**os.environ, "CLOUD_EMULATOR_HOST": host},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-
-    return start
+def outlive(place: Place) -> None:
+    """Lets the lease of a dead run come to its end."""
+    clock = EmulatedClock(place.host)
+    clock.freeze()
+    clock.sleep(lease.TTL_SECONDS + 2)
+    clock.run()
 
 
 def finish(ours: Ours, place: Place) -> None:
     """Runs again, and compares with the world of the undisturbed run."""
-    if holder := lease.find(ours.cloud) if has_bucket(ours) else None:
-        # Its lease ends by itself, in a minute; see test_lease.py.
-        assert lease.break_(ours.cloud, holder)
+    outlive(place)
     assert is_well(ours.provision()), ours.told()
     assert snapshot(place.host, ours.cloud.names.project) == place.undisturbed
     ours.events.clear()
     assert nothing_to_do(ours.provision()), ours.told()
-
-
-def has_bucket(ours: Ours) -> bool:
-    """Whether there is something to keep a lease in."""
-    listed = requests.get(
-        f"http://{ours.cloud.endpoint}/storage/storage/v1/b/{ours.cloud.names.bucket}", timeout=60
-    )
-    return listed.ok
 
 
 def nothing_to_do(outcome: Outcome) -> bool:
@@ -153,20 +132,20 @@ def nothing_to_do(outcome: Outcome) -> bool:
 
 @pytest.mark.parametrize(("nth", "committed"), POINTS)
 def test_a_run_that_is_killed_at_a_write_is_finished_by_the_next(
-    place: Place, begin: Callable[[str, str], subprocess.Popen[str]], nth: int, committed: bool
+    place: Place, tmp_path: Path, nth: int, committed: bool
 ) -> None:
     project = f"killed-{nth}-{'after' if committed else 'before'}"
     ours = place.service(project)
-    with Gate(place.host, nth, committed=committed) as gate:
-        process = begin(gate.host, project)
+    with fault(place.emulator, kind="hang", write=True, nth=nth, after=committed) as held:
+        process = begin(write(tmp_path), place.host, project)
         assert process.stdout
         with process.stdout:
-            while process.poll() is None and not gate.held.wait(0.05):
-                pass
-            process.send_signal(signal.SIGKILL)
+            while process.poll() is None and not holds(place.emulator, held):
+                sleep(0.05)
+            ended = process.returncode
+            process.kill()
             process.wait(SECONDS)
-        if not gate.held.is_set():
-            assert nth > gate.count, "it ended before that write"
+        assert ended is None or (ended == 0 and place.emulator.used(held) == 0)
     finish(ours, place)
     assert is_well(ours.destroy()), ours.told()
 
@@ -212,8 +191,7 @@ def test_a_removal_that_is_cut_short_is_finished_by_the_next(place: Place, commi
     assert is_well(ours.provision()), ours.told()
     with intercepted(Fuse(5, committed)), pytest.raises(Died):
         ours.destroy()
-    if holder := lease.find(ours.cloud) if has_bucket(ours) else None:
-        lease.break_(ours.cloud, holder)
+    outlive(place)
     assert is_well(ours.destroy()), ours.told()
     left = snapshot(place.host, project)
     for kept in ("apis", "connections", "repositories of github"):

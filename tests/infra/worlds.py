@@ -1,25 +1,29 @@
 """Whole worlds, for comparing what a disturbed run leaves behind with what an undisturbed one does.
 
-`snapshot` reads all there is in a project of an emulator. `Fuse` lets so many calls of this process
-through and then fails them all, as if it had died; `Gate` stands between a process and the emulator
-and holds one of its writes, so that it can be killed at that very moment.
+`snapshot` reads all there is in a project of an emulator. `Fuse` lets so many writes of this
+process through and then fails every call, as if it had died; `Losing` loses answers.
 """
 
 import json
+import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Event, Lock, Thread
-from typing import override
+from pathlib import Path
+from threading import Lock
 from unittest import mock
 
 import requests
 from google.auth.transport.requests import AuthorizedSession
 
+from tests.emulator.emulators import Emulator
+
 REGION = "europe-west1"
+PROJECT = "PROJECT"
+"""What stands for the project's id and number."""
 LEASES = "cookiecutter-cloudrun/lease-"
 type Json = dict[str, "Json"] | list["Json"] | str | int | float | bool | None
 
@@ -42,8 +46,9 @@ def snapshot(host: str, project: str) -> dict[str, Json]:
         world[title] = read.all(path, key)
     world["project policy"] = read.policy(f"cloudresourcemanager/v3/projects/{project}")
     for bucket in names(world["buckets"]):
-        world[f"policy of bucket {bucket}"] = read.one(f"storage/storage/v1/b/{bucket}/iam")
-        objects = names(read.all(f"storage/storage/v1/b/{bucket}/o", "items"))
+        path = f"storage/storage/v1/b/{bucket.replace(PROJECT, project)}"
+        world[f"policy of bucket {bucket}"] = read.one(f"{path}/iam")
+        objects = names(read.all(f"{path}/o", "items"))
         world[f"objects of {bucket}"] = [each for each in objects if not each.startswith(LEASES)]
     for secret in map(last, names(world["secrets"])):
         path = f"secretmanager/v1/projects/{project}/secrets/{secret}"
@@ -120,9 +125,9 @@ class Reader:
         if answer.status_code in {403, 404}:
             return None
         answer.raise_for_status()
-        text = answer.text.replace(self.project, "PROJECT")
+        text = answer.text.replace(self.project, PROJECT)
         if self.number:
-            text = text.replace(self.number, "PROJECT")
+            text = text.replace(self.number, PROJECT)
         return normalised(json.loads(text))
 
 
@@ -242,96 +247,59 @@ class Losing:
         raise requests.ConnectionError("the answer was lost")
 
 
-class Gate:
-    """A proxy on 127.0.0.1 that holds the nth write: before it is done, or before its answer.
-
-    `held` is set when it does. Everything else goes through.
-    """
-
-    def __init__(self, host: str, nth: int, *, committed: bool) -> None:
-        self.target, self.nth, self.committed = host, nth, committed
-        self.count, self.lock = 0, Lock()
-        self.held, self.opened = Event(), Event()
-        gate = self
-
-        class Handler(Forwarder):
-            @override
-            def answer(self) -> None:
-                gate.pass_on(self)
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.host = f"127.0.0.1:{self.server.server_address[1]}"
-
-    def __enter__(self) -> "Gate":
-        Thread(target=self.server.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(self, *raised: object) -> None:
-        self.opened.set()
-        self.server.shutdown()
-        self.server.server_close()
-
-    def pass_on(self, request: "Forwarder") -> None:
-        """Forwards a request, or holds it."""
-        with self.lock:
-            self.count += is_write(request.command, request.path)
-            holds = is_write(request.command, request.path) and self.count == self.nth
-        body = request.body()
-        if holds and not self.committed:
-            self.hold()
-            return
-        status, headers, content = request.forward(self.target, body)
-        if holds:
-            self.hold()
-            return
-        request.reply(status, headers, content)
-
-    def hold(self) -> None:
-        """Keeps whoever asked waiting until the gate is opened."""
-        self.held.set()
-        self.opened.wait()
+@contextmanager
+def hollow_cloud(folder: Path) -> Iterator[Emulator]:
+    """An emulator of the control plane alone."""
+    emulator = Emulator(folder).start("--hollow")
+    try:
+        yield emulator
+    finally:
+        emulator.stop()
 
 
-class Forwarder(BaseHTTPRequestHandler):
-    """Forwards HTTP as it comes."""
+@contextmanager
+def fault(emulator: Emulator, **rule: object) -> Iterator[str]:
+    """Has a fault in force; its id. What it holds is let go at the end."""
+    key = emulator.fault(**rule)
+    try:
+        yield key
+    finally:
+        emulator.http().delete(f"/emulator/faults/{key}").raise_for_status()
 
-    protocol_version = "HTTP/1.1"
-    wbufsize = -1
-    """Head and body in one go."""
 
-    def answer(self) -> None:
-        """Answers a request."""
-        raise NotImplementedError
+def holds(emulator: Emulator, key: str) -> bool:
+    """Whether a fault is holding a call at this moment."""
+    rules = emulator.http().get("/emulator/faults").json()["faults"]
+    return any(one["holding"] for one in rules if one["id"] == key)
 
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = lambda self: self.answer()
 
-    def body(self) -> bytes:
-        """The request's body."""
-        return self.rfile.read(int(self.headers.get("content-length", 0)))
+ENVIRONMENT = """\
+project: {project}
+region: europe-west1
+service:
+  name: orders
+database:
+  deletion_protection: false
+trigger:
+  repository: acme/orders
+  connection: github
+  branch: ^main$
+"""
 
-    def forward(self, host: str, body: bytes) -> tuple[int, Mapping[str, str], bytes]:
-        """What the other end answers."""
-        connection = HTTPConnection(host, timeout=600)
-        try:
-            connection.request(self.command, self.path, body, dict(self.headers.items()))
-            answer = connection.getresponse()
-            return answer.status, dict(answer.getheaders()), answer.read()
-        finally:
-            connection.close()
 
-    def reply(self, status: int, headers: Mapping[str, str], content: bytes) -> None:
-        """Passes the answer on."""
-        self.send_response_only(status)
-        for name, value in headers.items():
-            if name.lower() not in {"content-length", "transfer-encoding", "connection"}:
-                self.send_header(name, value)
-        if status != 204:
-            self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-        self.wfile.flush()
-
-    @override
-    def log_message(self, format: str, *args: object) -> None:
-        """Keeps quiet."""
+def begin(folder: Path, host: str, project: str, *command: str) -> subprocess.Popen[str]:
+    """Begins the command itself, in a process of its own and a service's folder."""
+    environments = folder / "environments"
+    environments.mkdir(exist_ok=True)
+    (environments / "stg.yaml").write_text(ENVIRONMENT.format(project=project))
+    (folder / "pyproject.toml").touch()
+    (folder / "tasks.py").write_text("from infra.tasks import namespace as namespace\n")
+    return subprocess.Popen(
+        [sys.executable, "-m", "invoke", *(command or ("provision", "--env", "stg"))],
+        cwd=folder,
+        env={**os.environ, "CLOUD_EMULATOR_HOST": host},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
