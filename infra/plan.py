@@ -21,7 +21,8 @@ from infra.rest import Request
 from infra.retry import CloudError, Retry, Stopped, Waiting, ignore
 from infra.terms import spoken
 
-FORKS = 16
+READERS = 64
+"""Reads are short and cost Google little; it is the writes that --forks is about."""
 KEPT_DATA = "it is data (--keep-data)"
 
 
@@ -115,7 +116,7 @@ type Decide = Callable[[Resource, Live | None, bool, Change | None], Change]
 its parent."""
 
 
-def plan(stack: Sequence[Resource], session: Session, decide: Decide, forks: int = FORKS) -> Plan:
+def plan(stack: Sequence[Resource], session: Session, decide: Decide, forks: int = READERS) -> Plan:
     """Reads everything, at once, at most `forks` things at a time, and decides about each.
 
     The stack may be that of several services: what they ask alike is read once. Makes no write.

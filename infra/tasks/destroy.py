@@ -3,6 +3,7 @@
 # ruff: noqa: PLC0415
 
 import sys
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from infra.plan import Plan
 
 YES = "Do not ask for the service's name to be typed."
+KEEP_DATA = "Keep the instance, the database, its user, and the password's secret."
 
 
 CHECK = "Say what would be deleted, and delete nothing."
@@ -30,6 +32,7 @@ HELP = {
     "service": SERVICE,
     "yes": YES,
     "check": CHECK,
+    "keep-data": KEEP_DATA,
     "lock-timeout": LOCK_TIMEOUT,
     "json": JSON,
 }
@@ -42,6 +45,7 @@ def destroy(  # noqa: PLR0913, PLR0917
     env: str | None = None,
     service: str | None = None,
     yes: bool = False,
+    keep_data: bool = False,
     lock_timeout: int = 0,
     check: bool = False,
     json: bool = False,
@@ -57,7 +61,8 @@ def destroy(  # noqa: PLR0913, PLR0917
 
         begun = begun_on(opened, "Checking the end of" if check else "Destroying")
         session = Session(opened.cloud, of_service(begun.service, tell))
-        planned = plan(stack(opened.environment, opened.project.folder), session, to_remove)
+        decide = partial(to_remove, keep_data=keep_data)
+        planned = plan(stack(opened.environment, opened.project.folder), session, decide)
         is_refused = bool(planned.refused or planned.failures)
         if planned.due and not (yes or check or is_refused):
             confirm(planned, begun.service, begun.project)
@@ -69,7 +74,7 @@ def destroy(  # noqa: PLR0913, PLR0917
         else:
             with stopping(session.stop):
                 lock = lock_of("destroy", begun.environment, lock_timeout)
-                outcome = converge.remove(planned, session, lock)
+                outcome = converge.remove(planned, session, lock, decide)
         status = exit_status(outcome)
         tell(ended_on(begun, outcome, perf_counter() - started, status))
     finish(outcome, status)
@@ -77,9 +82,17 @@ def destroy(  # noqa: PLR0913, PLR0917
 
 def confirm(planned: "Plan", name: str, project: str) -> None:
     """Asks for the service's name to be typed. Raises ProjectError when it is not."""
+    from infra.plan import Action
+
     say(f"This deletes, in project {project}, with all that is in it:\n")
     for change in planned.due:
-        say(paint(f"  {change.resource.kind} {change.resource.name}", Colour.RED))
+        if change.action is Action.DELETE:
+            say(paint(f"  {change.resource.kind} {change.resource.name}", Colour.RED))
+    kept = [change for change in planned.changes if change.reason]
+    if kept:
+        say("\nThis stays:\n")
+    for change in kept:
+        say(f"  {change.resource.kind} {change.resource.name}  {change.reason}")
     if not sys.stdin.isatty():
         raise ProjectError("nothing was deleted: there is no terminal to ask at; say --yes")
     say("\nType the service's name to go on:")

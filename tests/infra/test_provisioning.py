@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -112,13 +113,14 @@ class Ours:
         session = Session(self.cloud, self.events.append, clock=self.clock)
         return check(stack(self.cloud.environment, self.folder), session)
 
-    def destroy(self) -> Outcome:
+    def destroy(self, *, keep_data: bool = False) -> Outcome:
         """Removes."""
         session = Session(self.cloud, self.events.append, clock=self.clock)
-        planned = plan(stack(self.cloud.environment, self.folder), session, to_remove)
+        decide = partial(to_remove, keep_data=keep_data)
+        planned = plan(stack(self.cloud.environment, self.folder), session, decide)
         if planned.refused or planned.failures:
             return refuse(planned, session)
-        return remove(planned, session, Lock("invoke destroy"))
+        return remove(planned, session, Lock("invoke destroy"), decide)
 
     def told(self) -> str:
         """All that was said."""
