@@ -282,11 +282,6 @@ class Cloud:
         return client
 
     @cached_property
-    def iam(self) -> str:
-        """Base URL of IAM's service accounts, for `session`."""
-        return f"{self.url('iam')}/v1/projects/{self.environment.project}/serviceAccounts"
-
-    @cached_property
     def logging(self) -> str:
         """Base URL of Cloud Logging, for `session`: `…/entries:list`."""
         return f"{self.url('logging')}/v2"

@@ -67,11 +67,10 @@ def again(resources: Sequence[Resource], session: Session, before: Outcome) -> O
 
 
 def remove(planned: Plan, session: Session, lock: Lock, decide: Decide = to_remove) -> Outcome:
-    """Removes what a plan says, made by `decide`, which is asked again under the lease.
+    """Removes what a plan, of these decisions, says.
 
-    Raises LeaseError, and CloudError when the lease can't be taken.
-
-    The bucket goes last, and the lease with it; without a bucket there is no lease to take.
+    Raises LeaseError, and CloudError when it can't be taken. The bucket goes last, and the lease
+    with it; without a bucket there is no lease to take.
     """
     resources = [each.resource for each in planned.changes]
 
@@ -111,6 +110,8 @@ def under_lease(
         ) as ours:
             outcome = work()
             outcome.lost = ours.lost
+            bucket = f"{BUCKET} {session.cloud.names.bucket}"
+            ours.vanished = may_vanish and outcome.statuses.get(bucket) is Status.CHANGED
     except Stopped:
         return Outcome({}, interrupted=True)
     return outcome

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from unittest import mock
@@ -19,6 +20,7 @@ from unittest import mock
 import requests
 from google.auth.transport.requests import AuthorizedSession
 
+from infra.rest import Request, Rest
 from tests.emulator.emulators import Emulator
 
 REGION = "europe-west1"
@@ -169,24 +171,26 @@ class Died(BaseException):
     """The process is no more; nothing of ours may catch it."""
 
 
-type Send = Callable[[], requests.Response]
+type Send = Callable[[], object]
 
 
 @contextmanager
-def intercepted(hook: Callable[[str, str, Send], requests.Response]) -> Iterator[None]:
-    """Gives each request of Google's clients in this process to the hook, with what sends it."""
-    send = AuthorizedSession.request
+def intercepted(hook: Callable[[str, str, Send], object]) -> Iterator[None]:
+    """Gives each request of this process to the hook, with what sends it."""
+    send, read = AuthorizedSession.request, Rest.send
 
     def request(
         self: AuthorizedSession, method: str, url: str, *rest: object, **more: object
-    ) -> requests.Response:
-        def forward() -> requests.Response:
-            answer: requests.Response = send(self, method, url, *rest, **more)  # type: ignore[no-untyped-call]
-            return answer
+    ) -> object:
+        return hook(method, url, partial(send, self, method, url, *rest, **more))
 
-        return hook(method, url, forward)
+    def fetch(self: Rest, asked: Request) -> object:
+        return hook("GET", asked.path, partial(read, self, asked))
 
-    with mock.patch.object(AuthorizedSession, "request", request):
+    with (
+        mock.patch.object(AuthorizedSession, "request", request),
+        mock.patch.object(Rest, "send", fetch),
+    ):
         yield
 
 
@@ -203,7 +207,7 @@ class Fuse:
     count: int = 0
     lock: Lock = field(default_factory=Lock)
 
-    def __call__(self, method: str, url: str, send: Send) -> requests.Response:
+    def __call__(self, method: str, url: str, send: Send) -> object:
         with self.lock:
             if self.blown:
                 raise Died
@@ -230,7 +234,7 @@ class Losing:
     lost: list[str] = field(default_factory=list)
     lock: Lock = field(default_factory=Lock)
 
-    def __call__(self, method: str, url: str, send: Send) -> requests.Response:
+    def __call__(self, method: str, url: str, send: Send) -> object:
         call = f"{method} {url.partition('?')[0]}"
         with self.lock:
             loses = (
