@@ -23,6 +23,13 @@ DOING = {
     Action.WAIT: "waiting for",
 }
 DONE = {Action.CREATE: "created", Action.UPDATE: "updated", Action.DELETE: "deleted"}
+DUE = {
+    Action.CREATE: "would be created",
+    Action.UPDATE: "would be updated",
+    Action.DELETE: "would be deleted",
+    Action.WAIT: "not done yet",
+    Action.REFUSE: "somebody else's",
+}
 READY = "ready"
 LOG = logging.getLogger(__name__)
 
@@ -54,7 +61,7 @@ def preview(plan: Plan, session: Session) -> Outcome:
 
 def would_be(change: Change) -> str:
     """What would be done about a resource."""
-    return f"would be {DONE[change.action]}" if change.action in DONE else ""
+    return DUE[change.action] if change.action in DONE else ""
 
 
 def refuse(plan: Plan, session: Session) -> Outcome:
@@ -120,14 +127,14 @@ class Application:
         """Carries out one change. Returns whether what needs the resource may go on."""
         change = self.changes[key]
         resource = change.resource
-        if change.action is Action.NONE:
+        if change.action is Action.NONE or not change.is_open:
             finished = ended(change, change.reason, 0)
             if key in self.told and finished.status is Status.OK:
                 return True
         else:
             self.emit(Started(resource.kind, resource.name, DOING[change.action]))
             finished = self.carry_out(change, self.session.clock.now())
-        self.record(finished)
+        self.record(replace(finished, action=change.action))
         return finished.status in {Status.OK, Status.CHANGED}
 
     def carry_out(self, change: Change, started: float) -> Finished:
@@ -232,9 +239,12 @@ class Application:
 
     def block(self, key: str, because: str) -> None:
         """Tells that a change is not made, because of another."""
-        resource = self.changes[key].resource
-        text = f"not touched: {because} is not done"
-        self.record(Finished(resource.kind, resource.name, Status.BLOCKED, text))
+        change = self.changes[key]
+        blocked = ended(change, change.reason, 0)
+        if change.is_open:
+            text = f"not touched: {because} is not done"
+            blocked = replace(blocked, status=Status.BLOCKED, text=text, fields=())
+        self.record(blocked)
 
     def abandon(self) -> None:
         """Tells what is still in flight, and takes no more notice of it."""
@@ -301,13 +311,19 @@ def ended(change: Change, text: str, seconds: float) -> Finished:
     """How it ends with a resource whose change is not carried out."""
     resource, live = change.resource, change.live
     status = Status.OK if change.action in {Action.NONE, Action.WAIT} else Status.CHANGED
-    if change.action is Action.REFUSE:
+    if change.blocked:
+        status, text = Status.BLOCKED, change.blocked
+    elif change.left_out and change.action is not Action.NONE:
+        status, text = Status.SKIPPED, f"left out, {DUE[change.action]}"
+    elif change.action is Action.REFUSE:
         status, text = Status.FAILED, change.reason
     elif change.action is Action.NONE and live is not None and live.waiting:
         status, text = Status.WAITING, live.waiting
     elif change.action is Action.WAIT:
         text = f"not yet: {change.reason}"
-    return Finished(resource.kind, resource.name, status, text, seconds, change.fields)
+    return Finished(
+        resource.kind, resource.name, status, text, seconds, change.fields, change.action
+    )
 
 
 def record(outcome: Outcome, session: Session, finished: Finished) -> None:

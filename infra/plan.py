@@ -19,6 +19,7 @@ from infra.graph import reversed_needs
 from infra.resources.base import Difference, Live, Reads, Resource, Work, owner
 from infra.rest import Request
 from infra.retry import CloudError, Retry, Stopped, Waiting, ignore
+from infra.terms import spoken
 
 READERS = 64
 """Reads are short and cost Google little; it is the writes that --forks is about."""
@@ -49,13 +50,22 @@ class Change:
     differences: tuple[Difference, ...] = ()
     live: Live | None = None
     reason: str = ""
+    left_out: bool = False
+    """Whether it is only looked at: it is left out of the run, and what is in it needs it."""
+    blocked: str = ""
+    """Why it is not carried out, when something that it needs is left out and not as declared."""
     removing: bool = False
     """Whether it is a part of the service's removal."""
 
     @property
+    def is_open(self) -> bool:
+        """Whether it is a change that may be carried out."""
+        return not self.left_out and not self.blocked
+
+    @property
     def fields(self) -> tuple[Field, ...]:
-        """The fields that change."""
-        return tuple(Field(each.path, each.old, each.new) for each in self.differences)
+        """The fields that change, as the environment file calls them."""
+        return spoken(self.resource, self.differences)
 
 
 @dataclass
@@ -65,6 +75,8 @@ class Session:
     cloud: Cloud
     emit: Callable[[Event], None]
     adopt: bool = False
+    narrow: "Callable[[Plan], Plan]" = lambda planned: planned
+    """Limits a plan to what the run is about."""
     stop: Flag = field(default_factory=Flag)
     facts: dict[str, str] = field(default_factory=dict)
     clock: Clock = SYSTEM
@@ -91,12 +103,12 @@ class Plan:
     @property
     def refused(self) -> list[Change]:
         """What must not be touched."""
-        return [change for change in self.changes if change.action is Action.REFUSE]
+        return [each for each in self.changes if each.action is Action.REFUSE and not each.left_out]
 
     @property
     def due(self) -> list[Change]:
         """What has to change."""
-        return [change for change in self.changes if change.action is not Action.NONE]
+        return [each for each in self.changes if each.action is not Action.NONE and each.is_open]
 
 
 type Decide = Callable[[Resource, Live | None, bool, Change | None], Change]
@@ -122,7 +134,7 @@ def plan(stack: Sequence[Resource], session: Session, decide: Decide, forks: int
             failures.append((resource, error))
         else:
             changes[id(resource)] = decide(resource, live, session.adopt, above)
-    return Plan(list(changes.values()), failures)
+    return session.narrow(Plan(list(changes.values()), failures))
 
 
 def fetch_all(stack: Sequence[Resource], work: Work, forks: int) -> None:
@@ -175,7 +187,8 @@ def to_converge(
     for each in differences:
         if each.path in resource.fixed:
             why = resource.fixed[each.path]
-            reason = f"{each.path} is {each.old} and should be {each.new}: {why}"
+            told = spoken(resource, [each])[0]
+            reason = f"{told.path} is {told.old} and should be {told.new}: {why}"
             return Change(resource, Action.REFUSE, differences, live, reason)
     action = Action.UPDATE if differences else Action.NONE
     return Change(resource, action, differences, live)

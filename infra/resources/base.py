@@ -172,6 +172,8 @@ class Resource(ABC):
 
     kind: ClassVar[str]
     """What people call it."""
+    tags: ClassVar[tuple[str, ...]] = ()
+    """The products it is chosen by, with --tags, besides its kind."""
     permissions: ClassVar[Mapping[str, tuple[str, ...]]]
     """The IAM permissions that its calls need: to `read`, `create`, `update` and `delete`."""
     fixed: ClassVar[Mapping[str, str]] = {}

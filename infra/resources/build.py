@@ -48,6 +48,7 @@ class Connection(Resource):
     """The connection to GitHub. Services of a region share it; a person has to consent once."""
 
     kind: ClassVar[str] = "connection"
+    tags: ClassVar[tuple[str, ...]] = ("build",)
     permissions: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "read": ("cloudbuild.connections.get", "cloudbuild.connections.list"),
         "create": (
@@ -131,6 +132,7 @@ class ConnectedRepository(Resource):
     it goes with the one that connected it, when no other trigger is left."""
 
     kind: ClassVar[str] = "repository"
+    tags: ClassVar[tuple[str, ...]] = ("build",)
     permissions: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "read": (
             "cloudbuild.builds.list",
@@ -220,6 +222,7 @@ class Trigger(Resource):
     """The trigger. Its id is Google's and its name ours; its description is its mark."""
 
     kind: ClassVar[str] = "trigger"
+    tags: ClassVar[tuple[str, ...]] = ("build",)
     permissions: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "read": ("cloudbuild.builds.list",),
         "create": ("cloudbuild.builds.create", "iam.serviceAccounts.actAs"),

@@ -81,6 +81,7 @@ class Instance(InDatabase):
     """A Cloud SQL instance. What grows by itself, its disk, is not declared."""
 
     kind: ClassVar[str] = "sql instance"
+    tags: ClassVar[tuple[str, ...]] = ("database",)
     permissions: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "read": ("cloudsql.instances.get", "cloudsql.instances.list"),
         "create": ("cloudsql.instances.create", "cloudsql.instances.get"),
@@ -227,6 +228,7 @@ class Database(InDatabase):
     """A database of the instance."""
 
     kind: ClassVar[str] = "database"
+    tags: ClassVar[tuple[str, ...]] = ("database",)
     permissions: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "read": (
             "cloudsql.databases.get",
@@ -276,6 +278,7 @@ class User(InDatabase):
     """
 
     kind: ClassVar[str] = "database user"
+    tags: ClassVar[tuple[str, ...]] = ("database",)
     permissions: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "read": (
             "cloudsql.instances.get",

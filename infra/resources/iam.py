@@ -55,6 +55,7 @@ class Account(Resource):
     purpose: str
 
     kind: ClassVar[str] = "account"
+    tags: ClassVar[tuple[str, ...]] = ("iam", "accounts")
     permissions: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "read": ("iam.serviceAccounts.get", "iam.serviceAccounts.list"),
         "create": ("iam.serviceAccounts.create",),
@@ -151,6 +152,8 @@ class Scope(ABC):
     title: str
     """What people call it."""
 
+    tags: ClassVar[tuple[str, ...]] = ()
+    """The products that grants on it are chosen by, with --tags."""
     policy: ClassVar[str]
     """What its permissions begin with: `run.services`, for `run.services.getIamPolicy`."""
 
@@ -202,6 +205,7 @@ class Grants(Resource):
     """Roles that the public has only where that is declared; others' grants are left alone."""
 
     kind: ClassVar[str] = "grants"
+    tags: ClassVar[tuple[str, ...]] = ("iam",)
     permissions: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     """Those of its scope: see `requires`."""
 

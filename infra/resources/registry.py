@@ -38,6 +38,7 @@ class Repository(Resource):
     """A repository of images: old ones go, but for the last few."""
 
     kind: ClassVar[str] = "registry"
+    tags: ClassVar[tuple[str, ...]] = ("registry",)
     permissions: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "read": ("artifactregistry.repositories.get", "artifactregistry.repositories.list"),
         "create": ("artifactregistry.repositories.create",),
@@ -163,6 +164,7 @@ def describe(policy: Value) -> Value:
 class RepositoryScope(Scope):
     """The repository's policy."""
 
+    tags: ClassVar[tuple[str, ...]] = ("registry",)
     policy: ClassVar[str] = "artifactregistry.repositories"
 
     @override

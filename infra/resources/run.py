@@ -65,6 +65,7 @@ class Service(Shaped):
     """The Cloud Run service."""
 
     kind: ClassVar[str] = "service"
+    tags: ClassVar[tuple[str, ...]] = ("run",)
     permissions: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "read": ("run.services.get", "run.services.list", "secretmanager.versions.list"),
         "create": (
@@ -236,6 +237,7 @@ class Job(Shaped):
     """The Cloud Run job that migrates the database."""
 
     kind: ClassVar[str] = "job"
+    tags: ClassVar[tuple[str, ...]] = ("run",)
     permissions: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "read": ("run.jobs.get", "run.jobs.list", "secretmanager.versions.list"),
         "create": (
@@ -329,6 +331,7 @@ def job_container(job: Fields) -> Fields:
 class ServiceScope(Scope):
     """The service's policy."""
 
+    tags: ClassVar[tuple[str, ...]] = ("run",)
     policy: ClassVar[str] = "run.services"
 
     @override

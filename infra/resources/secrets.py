@@ -41,6 +41,7 @@ class Secret(Resource):
     secret: str
 
     kind: ClassVar[str] = "secret"
+    tags: ClassVar[tuple[str, ...]] = ("secrets",)
     permissions: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "read": ("secretmanager.secrets.get", "secretmanager.secrets.list"),
         "create": ("secretmanager.secrets.create",),
@@ -201,6 +202,7 @@ class Password(Resource):
     """
 
     kind: ClassVar[str] = "password"
+    tags: ClassVar[tuple[str, ...]] = ("secrets", "database")
     permissions: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "read": ("secretmanager.versions.list",),
         "create": ("secretmanager.versions.add", "secretmanager.versions.list"),
@@ -238,6 +240,7 @@ class Password(Resource):
 class SecretScope(Scope):
     """A secret's policy."""
 
+    tags: ClassVar[tuple[str, ...]] = ("secrets",)
     policy: ClassVar[str] = "secretmanager.secrets"
 
     @override

@@ -35,6 +35,7 @@ class Bucket(Resource):
     """A bucket: nothing in it is public, and nothing in it gets old."""
 
     kind: ClassVar[str] = "bucket"
+    tags: ClassVar[tuple[str, ...]] = ("storage",)
     permissions: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "read": ("storage.buckets.get", "storage.buckets.list"),
         "create": ("storage.buckets.create",),
@@ -130,6 +131,7 @@ def ignore(blob: object) -> None:
 class BucketScope(Scope):
     """A bucket's policy; `resource` is the bucket's name."""
 
+    tags: ClassVar[tuple[str, ...]] = ("storage",)
     policy: ClassVar[str] = "storage.buckets"
 
     @override

@@ -11,6 +11,7 @@ from infra.tasks.destroy import destroy
 from infra.tasks.dev import dev
 from infra.tasks.doctor import doctor
 from infra.tasks.emulator import emulator
+from infra.tasks.graph import graph
 from infra.tasks.lint import lint
 from infra.tasks.migrate import migrate
 from infra.tasks.provision import provision
@@ -26,6 +27,7 @@ namespace = Collection(
     dev,
     doctor,
     emulator,
+    graph,
     lint,
     migrate,
     provision,

@@ -35,11 +35,14 @@ def docs(context: Context, check: bool = False) -> None:
 
 
 def up_to_date(page: Path, generated: str, check: bool) -> bool:
-    """Whether the page has the text between its markers; writes it there unless `check`."""
-    before = page.read_text("utf-8")
-    head, begin, rest = before.partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    after = f"{head}{begin}\n{generated}{end}{tail}"
+    """Whether the page has the text between its markers, or is the text if it can't have any;
+    writes it there unless `check`."""
+    before = page.read_text("utf-8") if page.exists() else ""
+    after = generated
+    if page.suffix == ".md":
+        head, begin, rest = before.partition(BEGIN)
+        _, end, tail = rest.partition(END)
+        after = f"{head}{begin}\n{generated}{end}{tail}"
     if after != before and not check:
         page.write_text(after, "utf-8", newline="\n")
     return after == before
@@ -205,8 +208,18 @@ WHY = {
 }
 
 
+def events() -> str:
+    """The JSON schema of the events that --json writes."""
+    import json  # noqa: PLC0415
+
+    from infra.json_events import schema  # noqa: PLC0415
+
+    return f"{json.dumps(schema(), indent=2, ensure_ascii=False)}\n"
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "environments.md": environments,
     "emulator.md": emulator,
     "permissions.md": permissions,
+    "events.schema.json": events,
 }

@@ -84,6 +84,15 @@ def place_of(error: Exception) -> str:
     return f"{Path(place.filename).name}:{place.lineno}"
 
 
+def status_of(error: BaseException) -> int:
+    """What a command exits with that ends because of an error."""
+    if isinstance(error, Exit):
+        return error.code
+    if isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED
+    return ending(error)[1] if isinstance(error, Exception) else FAILED
+
+
 @contextmanager
 def terminated_is_interrupted() -> Iterator[None]:
     """Makes SIGTERM, and a closed terminal, stop what runs as Ctrl-C does, so that everything is
