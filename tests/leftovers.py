@@ -18,8 +18,11 @@ import pytest
 
 PREFIX = "cloudrun-tests-"
 PATIENCE = 5.0
-# The locks that uv keeps, and PostgreSQL's programs, copied to where its account can run them.
-MEANT_TO_STAY = re.compile(r"uv-[0-9a-f]+\.lock|cookiecutter-cloudrun-\d+(/programs-[0-9a-f]+)?")
+# uv's locks, what the tests of services keep of their last runs, and PostgreSQL's programs, copied
+# to where its account can run them.
+MEANT_TO_STAY = re.compile(
+    r"uv-[0-9a-f]+\.lock|pytest-of-\w+|cookiecutter-cloudrun-\d+(/programs-[0-9a-f]+)?"
+)
 FOLDER = pytest.StashKey[Path]()
 
 

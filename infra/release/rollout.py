@@ -16,7 +16,7 @@ from infra.manifest import Manifest
 from infra.names import PLACEHOLDER_IMAGE
 from infra.release import ReleaseError
 from infra.release.conditions import failed_conditions, why_not_ready
-from infra.release.logs import Log, end_of
+from infra.release.logs import SYSTEM, Log, end_of
 from infra.resources.asks import text
 from infra.resources.base import Work
 from infra.resources.secrets import APPLIED, find_secret, find_versions
@@ -252,7 +252,7 @@ def deaths_of(work: Work, revision: str) -> Log:
     """What Cloud Run says of instances that ended by themselves, or were ended by a probe. A
     revision keeps its conditions then: others take their place."""
     of_ours = log_of(work, revision)
-    name = f"projects/{work.cloud.names.project}/logs/run.googleapis.com%2Fvarlog%2Fsystem"
+    name = f"projects/{work.cloud.names.project}{SYSTEM}"
     return replace(of_ours, filter=f'{of_ours.filter} AND logName="{name}" AND severity>=ERROR')
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from invoke.context import Context
 
 from infra.project import Project
-from infra.tasks.local_cloud import HOST_VARIABLE, ensure_running
+from infra.report import complain
+from infra.tasks.local_cloud import HOST_VARIABLE, find_running, start, state_folder
 
 if TYPE_CHECKING:
     from infra.cloud import Cloud
@@ -51,8 +52,19 @@ def open_cloud(
     environment = load(project.folder, environment_name(context, env))
     endpoint = None
     if environment.is_local and not os.environ.get(HOST_VARIABLE):
-        endpoint = ensure_running()
+        endpoint = local_endpoint()
     cloud = Cloud(environment, endpoint)
     if connect:
         cloud.connect()
     return Opened(project, environment, cloud)
+
+
+def local_endpoint() -> str:
+    """The host and port of the local cloud, which is started unless it runs. Raises
+    LocalCloudError."""
+    state = state_folder()
+    if found := find_running(state):
+        return found.host
+    # Not on standard output, which may be read by a program.
+    complain("starting the local cloud ...")
+    return start(state).host

@@ -86,6 +86,8 @@ def back_and_forth(service: Baked, cloud: LocalCloud) -> None:
     """`invoke migrate`, on what is there already, and on what isn't."""
     head = cloud.passes(service, "migrate")
     assert "migrate to head" in head
+    assert "it was there already" in head
+    assert "Container called" not in head
     unknown = cloud.run(service, "migrate", "--revision", "no-such-revision")
     assert unknown.returncode == 1
     assert "no-such-revision" in unknown.stdout

@@ -1,5 +1,6 @@
 """An environment that acts as a service account: it may do what that account may, and no more."""
 
+import re
 from pathlib import Path
 
 import httpx
@@ -8,20 +9,14 @@ from google.iam.v1 import iam_policy_pb2, policy_pb2  # type: ignore[import-unty
 from infra.cloud import Cloud
 from infra.environment import load
 from tests.end_to_end.small import Small
+from tests.template.bakes import REPOSITORY
 
 PROJECT = "acting-project"
 DEPLOYER = f"deployer@{PROJECT}.iam.gserviceaccount.com"
-ROLES = [
-    "roles/artifactregistry.admin",
-    "roles/cloudsql.admin",
-    "roles/iam.serviceAccountAdmin",
-    "roles/iam.serviceAccountUser",
-    "roles/resourcemanager.projectIamAdmin",
-    "roles/run.admin",
-    "roles/secretmanager.admin",
-    "roles/serviceusage.serviceUsageAdmin",
-    "roles/storage.admin",
-]
+# Those that the docs say are needed.
+ROLES = re.findall(
+    r"^roles/\S+$", (REPOSITORY / "docs/environments.md").read_text("utf-8"), re.MULTILINE
+)
 
 
 def grant(service: Small, *roles: str) -> None:
