@@ -44,12 +44,22 @@ def paint(text: str, colour: Colour | None) -> str:
     return f"{colour}{text}{RESET}" if colour and is_coloured(sys.stdout) else text
 
 
-def fold(text: str, indent: int) -> list[str]:
-    """The text in lines that, so far from the left, fit the terminal; in a log, as it is."""
+def fold(text: str, indent: int, hang: int = 0) -> list[str]:
+    """The text in lines that, so far from the left, fit the terminal; in a log, as it is.
+
+    All but the first are `hang` further from the left.
+    """
     room = shutil.get_terminal_size().columns - indent
     if not sys.stdout.isatty() or room < NARROWEST:
         return [text]
-    return textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False) or [text]
+    lines = textwrap.wrap(
+        text,
+        room,
+        subsequent_indent=" " * hang,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return lines or [text]
 
 
 def say(text: str = "") -> None:

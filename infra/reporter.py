@@ -152,11 +152,11 @@ class Reporter:
             self.continue_line(line, Colour.RED if deleted else None)
         if self.diff and event.status is not Status.OK:
             for each in event.fields:
-                self.continue_line(change(each), Colour.RED if each.new is None else None)
+                self.continue_line(change(each), Colour.RED if each.new is None else None, hang=2)
 
-    def continue_line(self, text: str, colour: Colour | None) -> None:
+    def continue_line(self, text: str, colour: Colour | None, hang: int = 0) -> None:
         """What is said of a resource under its line."""
-        for line in fold(text, INDENT):
+        for line in fold(text, INDENT, hang):
             say(f"{'':{INDENT}}{paint(line, colour)}")
 
     def tick(self) -> None:
