@@ -6,12 +6,13 @@ known everywhere yet) is read again and decided again: the whole cycle, until a 
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from threading import Lock
 
 from infra.causes import Cause
 from infra.events import Event, Finished, Started, Status, Waited
 from infra.graph import walk
+from infra.outcome import Outcome
 from infra.plan import Action, Change, Plan, Session, order, to_converge
 from infra.resources.base import Difference, Live, Resource, Work
 from infra.retry import REDONE, CloudError, Spent, Stopped, Waiting
@@ -32,22 +33,6 @@ DUE = {
 }
 READY = "ready"
 LOG = logging.getLogger(__name__)
-
-
-@dataclass
-class Outcome:
-    """How it ended, by resource."""
-
-    statuses: dict[str, Status]
-    interrupted: bool = False
-    refused: bool = False
-    """Whether nothing was touched, because of what would have been."""
-    lost: str = ""
-    """Why it ended early, other than by an interrupt: the lease went to somebody else."""
-
-    def count(self, status: Status) -> int:
-        """How many ended so."""
-        return sum(1 for each in self.statuses.values() if each is status)
 
 
 def preview(plan: Plan, session: Session) -> Outcome:
@@ -116,6 +101,7 @@ class Application:
     def run(self) -> Outcome:
         """Walks the graph. Interrupted a second time, it leaves what is in flight and says so."""
         graph = order(self.changes, removing=self.removing)
+        self.session.abandon = self.abandon
         try:
             walk(graph, self.visit, self.block, self.session.stop)
         except KeyboardInterrupt:
@@ -246,8 +232,8 @@ class Application:
             blocked = replace(blocked, status=Status.BLOCKED, text=text, fields=())
         self.record(blocked)
 
-    def abandon(self) -> None:
-        """Tells what is still in flight, and takes no more notice of it."""
+    def abandon(self) -> Outcome:
+        """Tells what is in flight, and takes no more notice of it. Returns how far it came."""
         with self.lock:
             self.abandoned = True
             left = list(self.works.items())
@@ -256,6 +242,8 @@ class Application:
             text = in_flight(DOING[self.changes[key].action], work.retry.operation)
             finished = Finished(resource.kind, resource.name, Status.BLOCKED, text)
             record(self.outcome, self.session, finished)
+        self.outcome.interrupted = True
+        return self.outcome
 
     def wait(self, resource: Resource, waiting: Waiting) -> None:
         """Tells what a change waits for."""

@@ -25,6 +25,16 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True)
+class Several:
+    """A command is about to begin on several services."""
+
+    services: tuple[str, ...]
+    environment: str
+    text: str
+    """What is done, in a word: Checking, Provisioning."""
+
+
+@dataclass(frozen=True)
 class Begun:
     """A command began on a service."""
 
@@ -104,4 +114,5 @@ class Failure:
 
 
 type ResourceEvent = Started | Waited | Finished
-type Event = Begun | ResourceEvent | Ended | Failure
+type Told = Begun | ResourceEvent | Ended | Failure
+type Event = Several | Told

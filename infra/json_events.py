@@ -50,7 +50,7 @@ class Timed(Line):
     time: Seconds = Field(description="Seconds since the command began.")
 
     @staticmethod
-    def of(event: events.Event, time: float) -> "Timed":
+    def of(event: events.Told, time: float) -> "Timed":
         """The line of an event."""
         time = round(time, DIGITS)
         match event:

@@ -22,6 +22,7 @@ from infra.events import (
     Field,
     Finished,
     ResourceEvent,
+    Several,
     Started,
     Status,
     Waited,
@@ -68,13 +69,16 @@ class Running:
 class Reporter:
     """Tells what happens, from any thread; the recap when it is left.
 
-    `services` are those that the run is about: of several, each line says which it is of.
+    `services` are those that the run is about, when there are several: each line says which it
+    is of, and what is as declared has none.
     """
 
     diff: bool = False
     services: tuple[str, ...] = ()
     running: dict[str, Running] = field(default_factory=dict)
     ended: list[Ended] = field(default_factory=list)
+    lines: int = 0
+    """How many lines of resources were told."""
     lock: RLock = field(default_factory=RLock)
     over: Flag = field(default_factory=Flag)
     ticker: Thread | None = None
@@ -94,15 +98,22 @@ class Reporter:
         if self.ticker:
             self.ticker.join()
         say_meanwhile("")
-        if self.ended:
+        if self.ended and not (self.services and self.lines == 0):
             say()
-        for line in recaps(self.ended):
+        order = {name: place for place, name in enumerate(self.services)}
+        for line in recaps(sorted(self.ended, key=lambda each: order.get(each.service, 0))):
             say(line)
 
     def __call__(self, event: Event) -> None:
         """Takes an event."""
         with self.lock:
             match event:
+                case Several():
+                    self.services = event.services
+                    many = f"{len(event.services)} services in {event.environment}"
+                    say(f"{event.text} {many}: what is as declared is only counted\n")
+                case Begun() if self.services:
+                    pass  # the line for all of them has been said
                 case Begun():
                     name = f"{event.service}-{event.environment}"
                     say(f"{event.text} {name} in project {event.project}\n")
@@ -138,6 +149,9 @@ class Reporter:
 
     def tell(self, event: Finished) -> None:
         """The line of a resource, and the fields that change when they are asked for."""
+        if self.services and event.status is Status.OK and not event.text:
+            return
+        self.lines += 1
         key, deleted = self.key(event), event.action == DELETE
         colour = Colour.RED if deleted else COLOURS[event.status]
         status = paint(f"{event.status:<{STATUS_WIDTH}}", colour)
@@ -220,6 +234,8 @@ class EventWriter:
         """Takes an event."""
         with self.lock:
             now = monotonic() - self.started
+            if isinstance(event, Several):
+                return  # each has an event of its own
             if not isinstance(event, Waited) or self.is_news(event, now):
                 self.write(self.to_json(event, now).line)
 

@@ -23,6 +23,7 @@ from infra.tasks.local_cloud import LocalCloudError
 
 ENV = "The environment: a file in environments/. Default: INVOKE_ENV, else local."
 SERVICE = "The folder of the service. Default: the one you are in."
+SERVICES = "The folder of the service, or of several: 'services/*'. Default: the one you are in."
 LOCK_TIMEOUT = "Seconds to wait while another run holds the lease. Default: 0, stop at once."
 PACKAGE = Path(__file__).parents[1]
 DEBUG = "--debug"

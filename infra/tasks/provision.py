@@ -2,6 +2,8 @@
 
 # ruff: noqa: PLC0415
 
+from dataclasses import dataclass
+from threading import Event
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -9,16 +11,16 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task
 
-from infra.events import Begun, Ended, Status
+from infra.events import Begun, Ended, Several, Status
 from infra.report import complain, say
 from infra.reporter import count, of_service
-from infra.tasks.opening import Opened, open_cloud
+from infra.tasks.opening import Opened, open_clouds
 from infra.tasks.options import (
     ENV,
     FAILED,
     INTERRUPTED,
     LOCK_TIMEOUT,
-    SERVICE,
+    SERVICES,
     friendly,
     terminated_is_interrupted,
 )
@@ -26,13 +28,16 @@ from infra.tasks.stopping import stopping
 from infra.tasks.telling import JSON, SKIP_TAGS, TAGS, telling
 
 if TYPE_CHECKING:
-    from infra.apply import Outcome
     from infra.converge import Lock
+    from infra.outcome import Outcome
+    from infra.reporter import Emit
 
 DUE = 3
+FORKS = 8
 HELP = {
     "env": ENV,
-    "service": SERVICE,
+    "service": SERVICES,
+    "forks": "How many services to converge at a time, of several.",
     "check": "Say what would change, and change nothing.",
     "diff": "Show the fields that change.",
     "adopt": "Take over what is there and does not carry this service's labels.",
@@ -57,6 +62,7 @@ def provision(  # noqa: PLR0913, PLR0917
     exit_code: bool = False,
     cost: bool = True,
     lock_timeout: int = 0,
+    forks: int = FORKS,
     tags: str | None = None,
     skip_tags: str | None = None,
     json: bool = False,
@@ -65,32 +71,72 @@ def provision(  # noqa: PLR0913, PLR0917
     started = perf_counter()
     telling_it = telling("provision", json=json, diff=diff, check=check)
     with terminated_is_interrupted(), telling_it as tell:
-        opened = open_cloud(context, service, env)
-        from infra.converge import check as look
-        from infra.converge import converge
+        opened = open_clouds(context, service, env)
+        from infra import fleet
         from infra.cost import note
-        from infra.plan import Session
+        from infra.plan import Part, Session
         from infra.selection import Selection
         from infra.stack import stack
 
         chosen = Selection.of(tags, skip_tags)
-        resources = chosen.of_stack(stack(opened.environment, opened.project.folder))
-        begun = begun_on(opened, "Checking" if check else "Provisioning")
-        tell(begun)
-        emit = of_service(begun.service, tell)
-        session = Session(opened.cloud, emit, adopt, chosen.narrow)
+        begun = [begun_on(each, "Checking" if check else "Provisioning") for each in opened]
+        begin(begun, tell)
+        parts: list[Part] = []
+        for each, of in zip(opened, begun, strict=True):
+            resources = chosen.of_stack(stack(each.environment, each.project.folder))
+            session = Session(each.cloud, of_service(of.service, tell), adopt, chosen.narrow)
+            parts.append(Part(resources, session))
+        endings: dict[int, Ending] = {}
+
+        def end(index: int, outcome: "Outcome") -> None:
+            status = exit_status(outcome, drift=DUE if check and exit_code else 0)
+            endings[index] = Ending(begun[index].service, outcome, status)
+            tell(ended_on(begun[index], outcome, perf_counter() - started, status))
+
         if check:
-            outcome = look(resources, session)
+            fleet.check(parts, end)
         else:
-            with stopping(session.stop), chosen.needing_a_bucket():
-                lock = lock_of("provision", begun.environment, lock_timeout)
-                outcome = converge(resources, session, lock)
-        status = exit_status(outcome, drift=DUE if check and exit_code else 0)
-        tell(ended_on(begun, outcome, perf_counter() - started, status))
-    noting = cost and not json and context.config.get("cost", True)
-    if noting and (noted := note(opened.environment)):
+            stop = Event()
+            lock = lock_of("provision", begun[0].environment, lock_timeout)
+            stops = (each.session.stop for each in parts)
+            with stopping(stop, *stops), chosen.needing_a_bucket():
+                fleet.converge(parts, lock, end, stop, forks)
+    noting = cost and not json and len(opened) == 1 and context.config.get("cost", True)
+    if noting and (noted := note(opened[0].environment)):
         say(f"\n{noted}")
-    finish(outcome, status)
+    finish_all([endings[index] for index in range(len(opened))])
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How it ended with a service."""
+
+    service: str
+    outcome: "Outcome"
+    status: int
+
+
+def begin(begun: list[Begun], tell: "Emit") -> None:
+    """Tells which services it is about."""
+    if len(begun) > 1:
+        services = tuple(each.service for each in begun)
+        tell(Several(services, begun[0].environment, begun[0].text))
+    for each in begun:
+        tell(each)
+
+
+def finish_all(endings: list[Ending]) -> None:
+    """Ends the command with the gravest of the statuses, and says what recaps do not."""
+    if len(endings) == 1:
+        finish(endings[0].outcome, endings[0].status)
+        return
+    for each in endings:
+        if said := remark(each.outcome):
+            complain(f"{each.service}: {said}")
+    statuses = {each.status for each in endings}
+    status = next((each for each in (INTERRUPTED, FAILED, DUE) if each in statuses), 0)
+    if status:
+        raise Exit(code=status)
 
 
 def begun_on(opened: Opened, text: str) -> Begun:
@@ -126,11 +172,17 @@ def exit_status(outcome: "Outcome", *, drift: int = 0) -> int:
 
 def finish(outcome: "Outcome", status: int) -> None:
     """Ends the command with the status, and says what a recap does not."""
-    if outcome.refused:
-        complain("nothing was changed")
-    if outcome.lost:
-        complain(f"error: {outcome.lost}")
-    elif outcome.interrupted and not outcome.count(Status.FAILED):
-        complain("interrupted: run the same command again, it goes on where this one ended")
+    if said := remark(outcome):
+        complain(said)
     if status:
         raise Exit(code=status)
+
+
+def remark(outcome: "Outcome") -> str:
+    """What a recap does not say, "" for nothing."""
+    said = ["nothing was changed"] if outcome.refused else []
+    if outcome.lost:
+        said.append(f"error: {outcome.lost}")
+    elif outcome.interrupted and not outcome.count(Status.FAILED):
+        said.append("interrupted: run the same command again, it goes on where this one ended")
+    return "\n".join(said)

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from google.cloud.devtools.cloudbuild_v1 import ListBuildTriggersRequest, UpdateBuildTriggerRequest
 
-from infra.cloud import EMULATOR, Cloud
+from infra.cloud import Cloud
 from infra.denied import role_for
 from infra.doctor import permissions
 from infra.doctor.base import Context, Finding, State
@@ -18,6 +18,7 @@ from infra.doctor.places import custom_tier
 from infra.doctor.role import least
 from infra.emulator import roles
 from infra.events import Status
+from infra.login import EMULATOR
 from infra.stack import stack
 from infra.tasks.local_cloud import scratch_cloud
 from tests.infra.limited import set_policy

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from infra.apply import Outcome, apply, refuse
+from infra.apply import apply, refuse
 from infra.cloud import Cloud
 from infra.doctor.role import LEASE, PROVISION, RELEASE, needed, role
 from infra.emulator import roles
 from infra.environment import Environment
 from infra.events import Event, Finished, Status
+from infra.outcome import Outcome
 from infra.plan import Session, plan, to_converge, to_remove
 from infra.resources.base import Resource
 from infra.resources.iam import Grants, Scope

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import pytest
 from google.cloud import service_usage_v1
 
-from infra.apply import Outcome, apply, preview
+from infra.apply import apply, preview
 from infra.events import Finished, Status
+from infra.outcome import Outcome
 from infra.plan import Session, plan, to_converge
 from infra.resources.base import Resource
 from infra.selection import Selection, UnknownTagError, known_tags
