@@ -9,7 +9,7 @@ GOOGLE = re.compile(r"https://(?:www\.|([a-z]+)\.)googleapis\.com/")
 def redirect() -> None:
     """Rewrites the address of every request to an API of Google's."""
     try:
-        import requests
+        import requests  # noqa: PLC0415
     except ImportError:
         return
     send = requests.Session.request
