@@ -42,8 +42,8 @@ REDONE = {
 """What is waited out by reading again and deciding again."""
 POLL = Patience(0.1, 5, 2400)
 POLL_SHARE = 0.03
-"""How much of the time that an operation took already passes before it is asked about again: so its
-end is noticed soon, be it one of a second or of ten minutes, and it is not asked about too often."""
+"""The part of the time that an operation took already after which it is asked about again: its end
+is noticed soon, be it one of a second or of ten minutes, and it is not asked about too often."""
 FACTOR = 1.5
 
 
