@@ -1,4 +1,4 @@
-"""Fixtures for generated services."""
+"""Fixtures for generated services, and the options of the property test."""
 
 import tempfile
 from collections.abc import Callable, Iterator
@@ -9,6 +9,8 @@ import cookiecutter.hooks  # type: ignore[import-untyped]
 import pytest
 from pytest_cookies.plugin import Cookies  # type: ignore[import-untyped]
 
+from tests.infra.seeds import pytest_addoption as pytest_addoption
+from tests.infra.seeds import pytest_terminal_summary as pytest_terminal_summary
 from tests.template.bakes import Baked, bake
 
 type Bake = Callable[..., Baked]
