@@ -11,9 +11,9 @@ from threading import Lock
 
 from infra.causes import Cause
 from infra.events import Event, Finished, Started, Status, Waited
-from infra.graph import reversed_needs, walk
-from infra.plan import Action, Change, Plan, Session, to_converge
-from infra.resources.base import Difference, Resource, Work
+from infra.graph import walk
+from infra.plan import Action, Change, Plan, Session, order, to_converge
+from infra.resources.base import Difference, Live, Resource, Work
 from infra.retry import REDONE, CloudError, Spent, Stopped, Waiting
 
 DOING = {
@@ -101,18 +101,14 @@ class Application:
         self.changes: Mapping[str, Change] = {each.resource.key: each for each in plan.changes}
         self.outcome = Outcome(dict(before.statuses) if before else {})
         self.told = frozenset(self.outcome.statuses)
-        self.removing = any(each.action is Action.DELETE for each in plan.changes)
+        self.removing = any(each.removing for each in plan.changes)
         self.works: dict[str, Work] = {}
         self.lock = Lock()
         self.abandoned = False
 
     def run(self) -> Outcome:
         """Walks the graph. Interrupted a second time, it leaves what is in flight and says so."""
-        needs = {
-            key: {need.key for need in change.resource.needs if need.key in self.changes}
-            for key, change in self.changes.items()
-        }
-        graph = reversed_needs(needs) if self.removing else needs
+        graph = order(self.changes, removing=self.removing)
         try:
             walk(graph, self.visit, self.block, self.session.stop)
         except KeyboardInterrupt:
@@ -179,14 +175,17 @@ class Application:
             )
         if not work.writes:
             return Finished(resource.kind, resource.name, Status.OK, "waited for")
-        text = DONE.get(change.action, DONE[Action.UPDATE])
+        done = DONE.get(change.action, DONE[Action.UPDATE])
+        text = (
+            done if change.action is Action.WAIT else ", ".join(filter(None, (done, change.reason)))
+        )
         return Finished(resource.kind, resource.name, Status.CHANGED, text, fields=change.fields)
 
     def settle(self, change: Change, work: Work) -> None:
         """Returns when Google is done with what it is doing about a resource."""
 
         def is_settled() -> bool:
-            live = change.resource.read(work)
+            live = work.look(change.resource)
             return live is None or not live.pending
 
         work.retry.until(change.reason, is_settled)
@@ -207,9 +206,9 @@ class Application:
         Raises CloudError for what turns out to be somebody else's.
         """
         resource = change.resource
-        live = resource.read(work)
+        live = work.look(resource)
         if self.removing:
-            return change if live is not None else Change(resource, Action.NONE)
+            return left_to_remove(change, live)
         again = to_converge(resource, live, self.session.adopt)
         if again.action is Action.REFUSE:
             raise CloudError(DOING[change.action], again.reason)
@@ -267,6 +266,16 @@ class Application:
             self.session.emit(event)
 
 
+def left_to_remove(change: Change, live: Live | None) -> Change:
+    """What is left to do of a removal, or of a part that is taken back from what stays."""
+    if live is None or live.empty:
+        return replace(change, action=Action.NONE)
+    if change.action is not Action.UPDATE:
+        return change
+    left = tuple(change.resource.taken_back(live))
+    return replace(change, differences=left, action=Action.UPDATE if left else Action.NONE)
+
+
 def in_flight(doing: str, operation: str) -> str:
     """What to say of a change that is left in flight."""
     if not operation:
@@ -298,8 +307,6 @@ def ended(change: Change, text: str, seconds: float) -> Finished:
         status, text = Status.WAITING, live.waiting
     elif change.action is Action.WAIT:
         text = f"not yet: {change.reason}"
-    elif change.action is Action.NONE and live is not None and live.note:
-        text = live.note
     return Finished(resource.kind, resource.name, status, text, seconds, change.fields)
 
 

@@ -145,10 +145,11 @@ def answer_of(error: BaseException) -> Answer | None:
     code, message = getattr(error, "code", None), getattr(error, "message", None)
     if not isinstance(message, str) or not hasattr(error, "errors"):
         return None
-    details = [each for each in getattr(error, "details", ()) or () if isinstance(each, Mapping)]
+    told = (*(getattr(error, "details", ()) or ()), *(error.errors or ()))
+    details = [each for each in told if isinstance(each, Mapping)]
     status = status_of(error)
     reason = getattr(error, "reason", None) or ""
-    parts = (status, reason, *map(str, error.errors or ()), *map(str, details), message)
+    parts = (status, reason, *map(str, told), message)
     return Answer(
         code=int(code) if isinstance(code, int) else 500,
         message=message,

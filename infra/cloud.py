@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from infra.environment import Environment
 from infra.names import Names
 from infra.project import ProjectError
+from infra.rest import Bearer, ConnectionLost, CredentialsLogin, Login, Request, Rest, RestError
 
 if TYPE_CHECKING:
     from google.api_core.client_options import ClientOptions
@@ -27,10 +28,12 @@ if TYPE_CHECKING:
     )
     from google.cloud.devtools import cloudbuild_v1, cloudbuild_v2
     from google.cloud.storage import Client as StorageClient  # type: ignore[import-untyped]
+    from urllib3 import PoolManager
 
 EMULATOR = "CLOUD_EMULATOR_HOST"
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 CONNECTIONS = 32
+LOCAL_TOKEN = "local"  # noqa: S105
 
 
 class CredentialsError(ProjectError):
@@ -59,8 +62,18 @@ class Cloud:
     def connect(self) -> None:
         """Checks that there is somebody to talk to, as somebody. Raises ProjectError."""
         if self.endpoint:
-            check_emulator(self.endpoint)
-        _ = self.credentials
+            check_emulator(self.rest, self.endpoint)
+        self.rest.connect()
+
+    @cached_property
+    def rest(self) -> Rest:
+        """Reads, without any of Google's libraries but those that know who we are."""
+        return Rest(self.url, self._login, direct=self.is_emulated)
+
+    def _login(self, pool: "PoolManager") -> Login:
+        if self.endpoint and self.environment.impersonate is None:
+            return Bearer(LOCAL_TOKEN)
+        return CredentialsLogin(self.credentials, pool)
 
     @cached_property
     def credentials(self) -> "Credentials":
@@ -74,7 +87,7 @@ class Cloud:
         account = self.environment.impersonate
         try:
             if self.endpoint:
-                source = Token("local")  # type: ignore[no-untyped-call]
+                source = Token(LOCAL_TOKEN)  # type: ignore[no-untyped-call]
             else:
                 source, _ = google.auth.default(scopes=[SCOPE], quota_project_id=None)
         except DefaultCredentialsError:
@@ -269,11 +282,6 @@ class Cloud:
         return client
 
     @cached_property
-    def iam(self) -> str:
-        """Base URL of IAM's service accounts, for `session`."""
-        return f"{self.url('iam')}/v1/projects/{self.environment.project}/serviceAccounts"
-
-    @cached_property
     def logging(self) -> str:
         """Base URL of Cloud Logging, for `session`: `…/entries:list`."""
         return f"{self.url('logging')}/v2"
@@ -296,16 +304,14 @@ def bypass_proxies(endpoint: str) -> None:
             os.environ[name] = ",".join(filter(None, (known, host)))
 
 
-def check_emulator(endpoint: str) -> None:
+def check_emulator(rest: Rest, endpoint: str) -> None:
     """Raises ProjectError when no emulator answers at HOST:PORT."""
-    import httpx
-
     try:
-        answer = httpx.get(f"http://{endpoint}/", timeout=5, trust_env=False)
-        if "emulator" in answer.text:
+        answer = rest.fetch(Request("", ""))
+        if isinstance(answer, dict) and "emulator" in str(answer.get("name")):
             return
         why = "something else answers there"
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except (RestError, ConnectionLost) as error:
         why = str(error)
     raise ProjectError(
         f"no emulator answers at {endpoint} ({why}). Start it with invoke emulator.start, "

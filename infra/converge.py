@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from infra import lease
 from infra.apply import Outcome, apply, leave, preview, refuse
 from infra.events import Status
-from infra.plan import Action, Plan, Session, plan, to_converge, to_remove
+from infra.plan import Action, Decide, Plan, Session, plan, to_converge, to_remove
 from infra.resources.base import Resource
 from infra.retry import Stopped
 
@@ -66,15 +66,16 @@ def again(resources: Sequence[Resource], session: Session, before: Outcome) -> O
     return apply(planned, session, before)
 
 
-def remove(planned: Plan, session: Session, lock: Lock) -> Outcome:
-    """Removes what a plan says. Raises LeaseError, and CloudError when it can't be taken.
+def remove(planned: Plan, session: Session, lock: Lock, decide: Decide = to_remove) -> Outcome:
+    """Removes what a plan, of these decisions, says.
 
-    The bucket goes last, and the lease with it; without a bucket there is no lease to take.
+    Raises LeaseError, and CloudError when it can't be taken. The bucket goes last, and the lease
+    with it; without a bucket there is no lease to take.
     """
     resources = [each.resource for each in planned.changes]
 
     def removal() -> Outcome:
-        fresh = plan(resources, session, to_remove)
+        fresh = plan(resources, session, decide)
         if fresh.refused or fresh.failures:
             return refuse(fresh, session)
         return apply(fresh, session)
@@ -109,6 +110,8 @@ def under_lease(
         ) as ours:
             outcome = work()
             outcome.lost = ours.lost
+            bucket = f"{BUCKET} {session.cloud.names.bucket}"
+            ours.vanished = may_vanish and outcome.statuses.get(bucket) is Status.CHANGED
     except Stopped:
         return Outcome({}, interrupted=True)
     return outcome

@@ -61,6 +61,8 @@ class Lease:
     stop: Event
     may_vanish: bool = False
     """Whether that it is gone is no loss: what it is in is being removed."""
+    vanished: bool = False
+    """Whether it is gone, with what it was in: then there is nothing to give back."""
     lost: str = ""
     """Why it is ours no longer; "" while it is."""
 
@@ -139,7 +141,7 @@ def held(  # noqa: PLR0913
     finally:
         ended.set()
         renewer.join()
-        if complaint := "" if lease.lost else lease.release():
+        if complaint := "" if lease.lost or lease.vanished else lease.release():
             tell(complaint)
 
 

@@ -5,21 +5,24 @@ environment become variables of its container, a variable of the same name being
 or name we don't know is an error with its line.
 """
 
+# ruff: noqa: PLC0415
+
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
-
-import yaml
-from google.cloud import run_v2
+from typing import TYPE_CHECKING
 
 from infra.environment import Environment
 from infra.knative import FieldError, Fields, service
 from infra.names import Names
 from infra.project import ProjectError
 from infra.yaml_file import Value, Where, YamlError, YamlFile, resolve
+
+if TYPE_CHECKING:
+    from google.cloud import run_v2
 
 FILE = "ci/cloud-run.yaml"
 REFERENCE = re.compile(r"\$\{([^}]*)\}")
@@ -45,13 +48,15 @@ class Manifest:
         return {**service(self.knative), "name": Names(self.environment).service}
 
     @property
-    def service(self) -> run_v2.Service:
+    def service(self) -> "run_v2.Service":
         """Cloud Run's Service. Its labels are those of the template and ours."""
         return to_service(self.fields)
 
     @property
     def text(self) -> str:
         """The manifest, as YAML."""
+        import yaml
+
         return yaml.safe_dump(self.knative, sort_keys=False, allow_unicode=True)
 
 
@@ -68,13 +73,58 @@ def read(
     `versions` has for each secret, by its short name, the number of the version to be read. A
     declared secret it lacks is an error, or with `partial` a variable that is left out.
     """
-    path = folder / FILE
+    return filled(read_file(folder), environment, image=image, versions=versions, partial=partial)
+
+
+@dataclass(frozen=True)
+class Manifests:
+    """The manifest of the service in `folder`, for whichever versions of its secrets.
+
+    What was read and filled in once is kept: the file is taken to stay as it is.
+    """
+
+    folder: Path
+    environment: Environment
+    image: str
+    _file: list[YamlFile] = field(default_factory=list, compare=False, repr=False)
+    _filled: dict[frozenset[tuple[str, str]], Manifest] = field(
+        default_factory=dict, compare=False, repr=False
+    )
+
+    def manifest(self, versions: Mapping[str, str]) -> Manifest:
+        """The manifest, without the variables of secrets that have no value yet.
+
+        Raises ManifestError.
+        """
+        key = frozenset(versions.items())
+        if key not in self._filled:
+            if not self._file:
+                self._file.append(read_file(self.folder))
+            self._filled[key] = filled(
+                self._file[0], self.environment, image=self.image, versions=versions, partial=True
+            )
+        return self._filled[key]
+
+
+def read_file(folder: Path) -> YamlFile:
+    """The file, as it is written. Raises ManifestError."""
     try:
-        file = YamlFile.read(path)
+        return YamlFile.read(folder / FILE)
     except OSError:
         raise ManifestError(f"{FILE}: there is no such file in {folder}") from None
     except YamlError as error:
         raise ManifestError(f"{FILE}:{error.line}: {error}") from None
+
+
+def filled(
+    file: YamlFile,
+    environment: Environment,
+    *,
+    image: str,
+    versions: Mapping[str, str],
+    partial: bool,
+) -> Manifest:
+    """The manifest of a file, see `read`. Raises ManifestError."""
     names = Names(environment)
     given = {**values(environment), "IMAGE": image}
     given["DATABASE_SECRET_VERSION"] = versions.get(names.password_secret, LATEST)
@@ -100,7 +150,7 @@ def render(
     image: str,
     versions: Mapping[str, str],
     partial: bool = False,
-) -> run_v2.Service:
+) -> "run_v2.Service":
     """The Cloud Run service of an environment, see `read`. Raises ManifestError."""
     return read(folder, environment, image=image, versions=versions, partial=partial).service
 
@@ -141,15 +191,27 @@ def job_fields(manifest: Manifest, image: str) -> Fields:
     }
 
 
-def job(manifest: Manifest, image: str) -> run_v2.Job:
+def job(manifest: Manifest, image: str) -> "run_v2.Job":
     """The Cloud Run job that migrates."""
-    message: run_v2.Job = run_v2.Job.from_json(json.dumps(job_fields(manifest, image)))
+    return to_job(job_fields(manifest, image))
+
+
+def to_service(fields: Fields, *, unknown: bool = False) -> "run_v2.Service":
+    """Cloud Run's message of its JSON; `unknown`: fields that the client does not know are left
+    out."""
+    from google.cloud import run_v2
+
+    text = json.dumps(fields)
+    message: run_v2.Service = run_v2.Service.from_json(text, ignore_unknown_fields=unknown)
     return message
 
 
-def to_service(fields: Fields) -> run_v2.Service:
-    """Cloud Run's message of its JSON."""
-    message: run_v2.Service = run_v2.Service.from_json(json.dumps(fields))
+def to_job(fields: Fields, *, unknown: bool = False) -> "run_v2.Job":
+    """Like `to_service`, of a job."""
+    from google.cloud import run_v2
+
+    text = json.dumps(fields)
+    message: run_v2.Job = run_v2.Job.from_json(text, ignore_unknown_fields=unknown)
     return message
 
 

@@ -1,8 +1,13 @@
-"""What is declared and what is there → what has to change, field by field, before any write."""
+"""What is declared and what is there → what has to change, field by field, before any write.
 
-from collections.abc import Callable, Sequence
+All that has to be read is read first, each thing once, whoever asks for it; the decisions are made
+of the answers alone.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from threading import Event as Flag
 
@@ -10,10 +15,14 @@ from infra.caller import member
 from infra.clock import SYSTEM, Clock
 from infra.cloud import Cloud
 from infra.events import Event, Field
-from infra.resources.base import Difference, Live, Reads, Resource, Work, owned, owner
+from infra.graph import reversed_needs
+from infra.resources.base import Difference, Live, Reads, Resource, Work, owner
+from infra.rest import Request
 from infra.retry import CloudError, Retry, Stopped, Waiting, ignore
 
-READERS = 16
+READERS = 64
+"""Reads are short and cost Google little; it is the writes that --forks is about."""
+KEPT_DATA = "it is data (--keep-data)"
 
 
 class Action(StrEnum):
@@ -28,6 +37,9 @@ class Action(StrEnum):
     """Google is still at work on it: wait, and decide again."""
 
 
+GONE = {Action.DELETE, Action.REFUSE}
+
+
 @dataclass(frozen=True)
 class Change:
     """What is done about a resource, and why."""
@@ -37,6 +49,8 @@ class Change:
     differences: tuple[Difference, ...] = ()
     live: Live | None = None
     reason: str = ""
+    removing: bool = False
+    """Whether it is a part of the service's removal."""
 
     @property
     def fields(self) -> tuple[Field, ...]:
@@ -85,42 +99,75 @@ class Plan:
         return [change for change in self.changes if change.action is not Action.NONE]
 
 
-type Decide = Callable[[Resource, Live | None, bool], Change]
+type Decide = Callable[[Resource, Live | None, bool, Change | None], Change]
+"""Decides about a resource: by what is there, whether it may be adopted, and what was decided about
+its parent."""
 
 
-def plan(stack: Sequence[Resource], session: Session, decide: Decide) -> Plan:
-    """Reads everything, at once, and decides about each. Makes no write.
+def plan(stack: Sequence[Resource], session: Session, decide: Decide, forks: int = READERS) -> Plan:
+    """Reads everything, at once, at most `forks` things at a time, and decides about each.
 
+    The stack may be that of several services: what they ask alike is read once. Makes no write.
     Raises KeyboardInterrupt.
     """
     work = Work(session.cloud, session.retry(), session.facts, Reads())
-
-    def look(resource: Resource) -> Change | CloudError:
+    fetch_all(stack, work, forks)
+    changes: dict[int, Change] = {}
+    failures: list[tuple[Resource, CloudError]] = []
+    for resource in stack:
+        above = changes.get(id(resource.parent))
         try:
-            return decide(resource, resource.read(work), session.adopt)
+            live = work.look(resource)
         except CloudError as error:
-            return error
+            failures.append((resource, error))
+        else:
+            changes[id(resource)] = decide(resource, live, session.adopt, above)
+    return Plan(list(changes.values()), failures)
 
-    with ThreadPoolExecutor(READERS) as pool:
+
+def fetch_all(stack: Sequence[Resource], work: Work, forks: int) -> None:
+    """Reads what the resources ask for into the shared answers, failures too."""
+    titles: dict[Request, str] = {}
+    for resource in stack:
+        for ask in resource.asks().values():
+            titles.setdefault(ask.request, ask.title)
+    reads = work.reads or Reads()
+
+    def fetch(request: Request) -> None:
+        with suppress(CloudError):
+            reads.once(request, lambda: work.fetch(titles[request], request))
+
+    work.cloud.rest.connect()
+    with ThreadPoolExecutor(max(1, min(forks, len(titles)))) as pool:
         try:
-            looks = list(pool.map(look, stack))
+            list(pool.map(fetch, titles))
         except (KeyboardInterrupt, Stopped):
-            session.stop.set()
+            work.retry.stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
             raise KeyboardInterrupt from None
-    changes = [each for each in looks if isinstance(each, Change)]
-    failures = [
-        (resource, each)
-        for resource, each in zip(stack, looks, strict=True)
-        if isinstance(each, CloudError)
-    ]
-    return Plan(changes, failures)
 
 
-def to_converge(resource: Resource, live: Live | None, adopt: bool) -> Change:
+def order(changes: Mapping[str, Change], *, removing: bool) -> dict[str, set[str]]:
+    """What each change comes after, by the keys of their resources."""
+    needs = {
+        key: {need.key for need in change.resource.needs if need.key in changes}
+        for key, change in changes.items()
+    }
+    if not removing:
+        return needs
+    after = reversed_needs(needs)
+    for key, change in changes.items():
+        after[key] |= {each.key for each in change.resource.outlives if each.key in changes}
+    return after
+
+
+def to_converge(
+    resource: Resource, live: Live | None, adopt: bool, parent: Change | None = None
+) -> Change:
     """What makes a resource what is declared."""
     if live is None:
         return Change(resource, Action.CREATE, tuple(resource.made()))
-    if is_foreign(resource, live) and not adopt:
+    if not resource.is_ours(live) and not adopt:
         return Change(resource, Action.REFUSE, live=live, reason=foreign(resource, live))
     differences = tuple(resource.differences(live))
     if live.pending:
@@ -134,26 +181,39 @@ def to_converge(resource: Resource, live: Live | None, adopt: bool) -> Change:
     return Change(resource, action, differences, live)
 
 
-def to_remove(resource: Resource, live: Live | None, adopt: bool) -> Change:
-    """What removes a resource that is ours; what is not stays."""
-    if live is None:
-        return Change(resource, Action.NONE)
-    if resource.shared:
-        return Change(resource, Action.NONE, live=live, reason="kept: others may use it")
-    if resource.parted:
-        return Change(resource, Action.NONE, live=live)
-    if is_foreign(resource, live) and not adopt:
-        return Change(resource, Action.NONE, live=live, reason=f"kept: {owner(live.labels or {})}")
+def to_remove(
+    resource: Resource,
+    live: Live | None,
+    adopt: bool,
+    parent: Change | None = None,
+    *,
+    keep_data: bool = False,
+) -> Change:
+    """What removes a resource that is ours; what is not stays, and what others use."""
+    if live is None or live.empty:
+        return Change(resource, Action.NONE, live=live, removing=True)
+    # Nobody has to do anything for what is not to be used.
+    keep = Change(resource, Action.NONE, live=replace(live, waiting=""), removing=True)
+    stays = keep_data and resource.data
+    if resource.parent and not stays and (parent is None or parent.action in GONE):
+        return keep
+    reason = f"kept: {why}" if (why := why_kept(resource, live, adopt, stays)) else ""
+    left = () if stays else tuple(resource.taken_back(live))
+    if reason or left:
+        action = Action.UPDATE if left else Action.NONE
+        return replace(keep, action=action, differences=left, reason=reason)
     if live.protected:
-        return Change(resource, Action.REFUSE, live=live, reason=live.protected)
-    return Change(resource, Action.DELETE, live=live)
+        return replace(keep, action=Action.REFUSE, reason=live.protected)
+    return replace(keep, action=Action.DELETE)
 
 
-def is_foreign(resource: Resource, live: Live) -> bool:
-    """Whether it is there and does not carry our mark."""
-    return (
-        live.labels is not None and not resource.shared and not owned(live.labels, resource.names)
-    )
+def why_kept(resource: Resource, live: Live, adopt: bool, stays: bool) -> str:
+    """Why something stays when the service goes, "" when it goes too."""
+    if stays:
+        return KEPT_DATA
+    if not resource.is_ours(live) and not adopt:
+        return owner(live.labels or {})
+    return live.kept
 
 
 def foreign(resource: Resource, live: Live) -> str:

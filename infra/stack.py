@@ -6,12 +6,13 @@ Names are in names.py; how each kind is read and written, in resources/.
 from pathlib import Path
 
 from infra.environment import Environment
-from infra.names import Names
+from infra.manifest import Manifests
+from infra.names import PLACEHOLDER_IMAGE, Names
 from infra.resources.apis import Apis
 from infra.resources.base import Resource
 from infra.resources.build import ConnectedRepository, Connection, Trigger
 from infra.resources.database import Database, Instance, User
-from infra.resources.iam import Account, Grant, Grants, ProjectGrants, ProjectScope, member
+from infra.resources.iam import Account, Grant, Grants, ProjectScope, member
 from infra.resources.registry import Repository, RepositoryScope
 from infra.resources.run import Job, Service, ServiceScope
 from infra.resources.secrets import Password, Secret, SecretScope
@@ -36,37 +37,52 @@ def stack(environment: Environment, folder: Path) -> list[Resource]:
     migrate = Account(names, "migrate", "Migrations run as this.", needs=(apis,))
     accounts = (run, build, migrate)
     project = ProjectScope(f"projects/{names.project}", names.project)
-    on_project = ProjectGrants(names, project, project_grants(names), needs=accounts)
+    on_project = Grants(names, project, project_grants(names), needs=accounts)
 
-    bucket = Bucket(names, needs=(apis,))
     registry = Repository(names, needs=(apis,))
-    source = BucketScope(names.bucket, names.bucket)
     images = RepositoryScope(names.repository, f"images {names.name}")
-    reads = (("roles/storage.objectViewer", member(names, "build")),)
     writes = (("roles/artifactregistry.writer", member(names, "build")),)
-    on_bucket = Grants(names, source, reads, needs=(bucket, build))
-    on_registry = Grants(names, images, writes, needs=(registry, build))
+    on_registry = Grants(names, images, writes, needs=(registry, build), parent=registry)
 
     secrets = [
         Secret(names, name, needs=(apis,)) for name in dict.fromkeys(environment.secrets.values())
     ]
-    password_secret = Secret(names, names.password_secret, needs=(apis,))
-    password = Password(names, needs=(password_secret,))
+    password_secret = Secret(names, names.password_secret, needs=(apis,), data=True)
+    password = Password(names, needs=(password_secret,), parent=password_secret, data=True)
     on_secrets = [
-        Grants(names, scope(names, each), accessors(names, each), needs=(each, run, migrate))
+        Grants(
+            names,
+            scope(names, each),
+            accessors(names, each),
+            needs=(each, run, migrate),
+            parent=each,
+        )
         for each in (password_secret, *secrets)
     ]
 
-    instance = Instance(names, needs=(apis,))
-    database = Database(names, needs=(instance,))
-    user = User(names, needs=(instance, password))
-
+    manifests = Manifests(folder, environment, PLACEHOLDER_IMAGE)
     ready = (run, password, on_project, *on_secrets)
-    service = Service(names, folder, needs=ready)
+    service = Service(names, manifests, needs=ready)
     callers = tuple((INVOKER, each) for each in environment.service.invokers)
     invokers = ServiceScope(names.service, f"service {names.name}")
-    on_service = Grants(names, invokers, callers, guarded=(INVOKER,), needs=(service,))
-    job = Job(names, folder, needs=(migrate, password, on_project, on_secrets[0], database, user))
+    on_service = Grants(
+        names, invokers, callers, guarded=(INVOKER,), needs=(service,), parent=service
+    )
+
+    instance = Instance(names, needs=(apis,), data=True)
+    # Nobody may be connected to a database that goes, and a user may own nothing.
+    database = Database(names, needs=(instance,), parent=instance, outlives=(service,), data=True)
+    user = User(names, needs=(instance, password), parent=instance, outlives=(database,), data=True)
+    needed = (migrate, password, on_project, on_secrets[0], database, user)
+    job = Job(names, manifests, needs=needed)
+
+    pushed = builds(names, apis, build)
+    # It has the lease, which is held until the last of the others is gone.
+    others = (*accounts, on_project, registry, password_secret, *secrets, instance, service, job)
+    bucket = Bucket(names, needs=(apis,), outlives=(*others, *pushed))
+    source = BucketScope(names.bucket, names.bucket)
+    reads = (("roles/storage.objectViewer", member(names, "build")),)
+    on_bucket = Grants(names, source, reads, needs=(bucket, build), parent=bucket)
 
     return [
         apis,
@@ -83,7 +99,7 @@ def stack(environment: Environment, folder: Path) -> list[Resource]:
         instance,
         database,
         user,
-        *builds(names, apis, build),
+        *pushed,
         service,
         on_service,
         job,

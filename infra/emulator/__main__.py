@@ -36,7 +36,7 @@ def main() -> int:
     parser.add_argument("--state", type=Path, required=True, help="the folder that holds the cloud")
     parser.add_argument("--port", type=int, default=0, help="0, the default, takes a free one")
     parser.add_argument(
-        "--latency", type=float, default=0, metavar="MS", help="how long each call takes more"
+        "--latency", type=float, default=0, metavar="MS", help="how long each call takes at least"
     )
     parser.add_argument(
         "--hollow",

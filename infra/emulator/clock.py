@@ -12,6 +12,7 @@ from contextvars import copy_context
 from datetime import UTC, datetime, timedelta
 
 _SECOND = 1_000_000
+_PATIENCE = 30.0
 # The first second of the year 9000: a date can still be made of what comes a while after it.
 LAST = 221_845_392_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -89,8 +90,8 @@ class Clock:
         """Moves a clock that stands still on to a time in seconds since 1970, if it is later.
 
         Who has slept until then goes on. Returns when the real work that is under way has ended,
-        and after as much real time as the clock was moved at the latest: so the cloud's time does
-        not run away from a database that is being started.
+        and at the latest after as much real time as the clock was moved (half a minute at most):
+        so the cloud's time does not run away from a database that is being started.
         """
         with self._condition:
             if self._frozen is None:
@@ -101,7 +102,8 @@ class Clock:
             self._frozen += moved
             reached = self._frozen
             self._condition.notify_all()
-            self._condition.wait_for(lambda: self._settled(reached), moved / _SECOND)
+            limit = min(moved / _SECOND, _PATIENCE)
+            self._condition.wait_for(lambda: self._settled(reached), limit)
 
     def sleep(self, seconds: float) -> bool:
         """Waits for some seconds; returns False when the clock was closed before."""

@@ -27,6 +27,8 @@ class Connections:
                 super().connection_made(transport)
                 self._address = self.client or ("", 0)
                 transports[self._address] = transport
+                # asyncio leaves it out where a listening socket was given to it: 40 ms a call.
+                _socket_of(transport).setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
             def connection_lost(self, exc: Exception | None) -> None:
                 transports.pop(self._address, None)
@@ -39,7 +41,10 @@ class Connections:
         transport = self._transports.get(client) if client else None
         if transport is None:
             return
-        opened = transport.get_extra_info("socket")
-        if opened is not None:
-            opened.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+        _socket_of(transport).setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
         transport.abort()
+
+
+def _socket_of(transport: asyncio.Transport) -> socket.socket:
+    found: socket.socket = transport.get_extra_info("socket")
+    return found

@@ -21,7 +21,7 @@ MOST_MILLISECONDS = 600_000
 
 @dataclass
 class Pace:
-    """How slow the cloud is: each call by milliseconds, operations by seconds of its own time."""
+    """What each call takes at least, in milliseconds, and operations, in the cloud's seconds."""
 
     milliseconds: float
     durations: dict[str, float]

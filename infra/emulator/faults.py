@@ -221,6 +221,11 @@ class Faults:
                 if fault.rule.fits(method, path, write=write) and fault.strikes()
             ]
 
+    def spare(self, fault: Fault) -> None:
+        """Takes back that a fault happened: there was nothing for it to do."""
+        with self._lock:
+            fault.used -= 1
+
     def remove(self, key: str = "") -> None:
         """Ends a rule, or all; who is held goes on. Raises GoogleError 404."""
         with self._lock:

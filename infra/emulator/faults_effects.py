@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from infra.emulator.errors import GoogleError, error
@@ -26,6 +26,8 @@ class Effects:
     failure: GoogleError | None = None
     held: threading.Event | None = None
     late: float = 0
+    # The names of the operations that were begun under them.
+    begun: list[str] = field(default_factory=list, compare=False)
 
     def before_work(self, world: World, due: float) -> None:
         """Lets an operation wait until it is due, or hang. Raises what it is to end with."""

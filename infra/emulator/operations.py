@@ -42,6 +42,7 @@ def start(  # noqa: PLR0913
     _pack(operation.metadata, metadata)
     world.put(_KIND, operation.name, messages.dump(operation))
     effects = faults_effects.current()
+    effects.begun.append(operation.name)
 
     due = world.clock.time() + max(seconds, effects.seconds)
 

@@ -34,7 +34,7 @@ from infra.emulator.api import Api, Call, Reply, Route, Router
 from infra.emulator.cloud import Cloud
 from infra.emulator.connections import Connections
 from infra.emulator.control import Control, Pace
-from infra.emulator.faults import ErrorFault, Fault, Faults, RaceFault
+from infra.emulator.faults import ErrorFault, Fault, Faults, OperationFault, RaceFault
 from infra.emulator.faults_network import Network
 from infra.emulator.hollow import RUNS
 from infra.emulator.iam import Caller
@@ -106,8 +106,11 @@ class Emulator:
 
     async def _serve(self, api: Api, incoming: Incoming, network: Network) -> Response | None:
         """Returns the response to a call, None when nobody waits for it any more."""
-        if self.pace.milliseconds:
-            await asyncio.sleep(self.pace.milliseconds / 1000)
+        # Half of it is the way here, half of it the way back. What is done on arrival is part of
+        # it, so that many calls at once take as long as one.
+        half = self.pace.milliseconds / 2000
+        arrival = time.perf_counter() + half
+        await _sleep_until(arrival)
         struck = self._strike(api, incoming) if self.faults else []
         if not await network.passes(struck, after=False):
             caller = _claimed(incoming.headers)
@@ -116,6 +119,7 @@ class Emulator:
         response = await to_thread.run_sync(
             self.answer, api, incoming, struck, limiter=self._limiter
         )
+        await _sleep_until(arrival + half)
         return response if await network.passes(struck, after=True) else None
 
     def answer(self, api: Api, incoming: Incoming, struck: Sequence[Fault] = ()) -> Response:
@@ -128,11 +132,14 @@ class Emulator:
             route, params = self.router.route(api, incoming.verb, path)
             method = route.method
             _fail(struck, after=False)
-            if any(isinstance(fault.rule, RaceFault) for fault in struck):
-                faults_races.intrude(self.cloud.world, api.name, method, params)
+            struck = self._race(api, method, params, struck)
             effects = faults_effects.of(method, struck, self.pace.durations)
-            with faults_effects.applied(self.cloud.world, effects):
-                answer = self._call(api, route, params, incoming, caller)
+            try:
+                with faults_effects.applied(self.cloud.world, effects):
+                    answer = self._call(api, route, params, incoming, caller)
+            finally:
+                if not effects.begun:
+                    struck = self._spare(struck, OperationFault)
             response = self._respond(incoming, answer)
             _fail(struck, after=True)
         except errors.GoogleError as error:
@@ -152,6 +159,22 @@ class Emulator:
         method = self._method(api, incoming)
         write = writes(incoming.verb, method)
         return self.faults.strike(method, incoming.path, write=write) if method else []
+
+    def _race(
+        self, api: Api, method: str, params: Mapping[str, str], struck: Sequence[Fault]
+    ) -> Sequence[Fault]:
+        """Lets a foreign writer be faster, if that is to happen. Returns the faults that did."""
+        asked = any(isinstance(fault.rule, RaceFault) for fault in struck)
+        if asked and not faults_races.intrude(self.cloud.world, api.name, method, params):
+            return self._spare(struck, RaceFault)
+        return struck
+
+    def _spare(self, struck: Sequence[Fault], kind: type) -> Sequence[Fault]:
+        """The faults without those of a kind, which had nothing to do."""
+        for fault in struck:
+            if isinstance(fault.rule, kind):
+                self.faults.spare(fault)
+        return [fault for fault in struck if not isinstance(fault.rule, kind)]
 
     def _method(self, api: Api, incoming: Incoming) -> str:
         path = incoming.path.removeprefix(api.prefix)
@@ -283,6 +306,12 @@ class Emulator:
         asked = dict(incoming.query).get("$alt", "")
         content = messages.dump(answer, enums_as_numbers="enum-encoding=int" in asked)
         return _json(content)
+
+
+async def _sleep_until(moment: float) -> None:
+    """Sleeps, without a thread, until `time.perf_counter` says so."""
+    if (left := moment - time.perf_counter()) > 0:
+        await asyncio.sleep(left)
 
 
 def _rooted(path: str) -> str:

@@ -151,6 +151,7 @@ def start(  # noqa: PLR0913, PLR0917
         _put(world, made)
     running = sa.Operation(messages.to_pb(made))
     effects = faults_effects.current()
+    effects.begun.append(made.name)
 
     due = world.clock.time() + effects.seconds
 

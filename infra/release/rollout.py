@@ -17,6 +17,7 @@ from infra.names import PLACEHOLDER_IMAGE
 from infra.release import ReleaseError
 from infra.release.conditions import failed_conditions, why_not_ready
 from infra.release.logs import Log, end_of
+from infra.resources.asks import text
 from infra.resources.base import Work
 from infra.resources.secrets import APPLIED, find_secret, find_versions
 from infra.retry import CloudError
@@ -48,7 +49,7 @@ def secret_versions(work: Work) -> dict[str, str]:
     name; a secret without one is left out. Raises ReleaseError for the database's password."""
     names = work.cloud.names
     password = find_secret(work, names.project, names.password_secret)
-    if password and (applied := password.annotations.get(APPLIED)):
+    if applied := text(password, "annotations", APPLIED):
         # The one the database knows; a newer one is given to it by invoke provision.
         work.facts[names.password_secret] = applied
     wanted = sorted({names.password_secret, *work.cloud.environment.secrets.values()})

@@ -1,12 +1,15 @@
 """The APIs a service needs, enabled in its project. They are the project's, and stay."""
 
+# ruff: noqa: PLC0415
+
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar, override
 
-from google.cloud import service_usage_v1
-
-from infra.resources.base import Difference, Fields, Live, Resource, Work
+from infra.resources.asks import Ask, last, listed, text
+from infra.resources.base import Difference, Fields, Found, Live, Resource, Work
+from infra.rest import Request
 
 APIS = (
     "artifactregistry",
@@ -31,7 +34,6 @@ class Apis(Resource):
     """All the APIs, in a call."""
 
     kind: ClassVar[str] = "apis"
-    shared: ClassVar[bool] = True
 
     @property
     @override
@@ -39,17 +41,21 @@ class Apis(Resource):
         return self.names.project
 
     @override
-    def declared(self, live: Live | None) -> Fields:
-        return {f"{api}.googleapis.com": ENABLED for api in APIS}
+    def asks(self) -> Mapping[str, Ask]:
+        parent = f"projects/{self.names.project}"
+        query = tuple(("names", f"{parent}/services/{api}.googleapis.com") for api in APIS)
+        request = Request("serviceusage", f"v1/{parent}/services:batchGet", query)
+        return {"apis": Ask("the APIs", request)}
 
     @override
-    def read(self, work: Work) -> Live | None:
-        parent = f"projects/{self.names.project}"
-        request = service_usage_v1.BatchGetServicesRequest(
-            parent=parent, names=[f"{parent}/services/{api}.googleapis.com" for api in APIS]
-        )
-        answer = work.read("the APIs", lambda: work.cloud.services.batch_get_services(request))
-        return observe(answer or service_usage_v1.BatchGetServicesResponse())
+    def observe(self, found: Found) -> Live | None:
+        services = listed(found.get("apis"), "services")
+        states: Fields = {last(each.get("name")): text(each, "state") for each in services}
+        return Live(states, kept="others may use it")
+
+    @override
+    def declared(self, live: Live | None) -> Fields:
+        return {f"{api}.googleapis.com": ENABLED for api in APIS}
 
     @override
     def create(self, work: Work) -> None:
@@ -61,6 +67,8 @@ class Apis(Resource):
 
     def enable(self, work: Work, apis: list[str]) -> None:
         """Enables APIs; that a call to one still says otherwise for a while is that call's."""
+        from google.cloud import service_usage_v1
+
         for start in range(0, len(apis), BATCH):
             request = service_usage_v1.BatchEnableServicesRequest(
                 parent=f"projects/{self.names.project}", service_ids=apis[start : start + BATCH]
@@ -68,13 +76,3 @@ class Apis(Resource):
             enable = partial(work.cloud.services.batch_enable_services, request)
             enabling = work.call("enable", enable)
             work.wait("enabling", enabling)
-
-    @override
-    def delete(self, work: Work) -> None:
-        raise NotImplementedError
-
-
-def observe(answer: service_usage_v1.BatchGetServicesResponse) -> Live:
-    """The states of the APIs."""
-    states = {each.name.rpartition("/")[2]: each.state.name for each in answer.services}
-    return Live({api: state for api, state in states.items()})

@@ -1,25 +1,33 @@
 """What every kind of resource has in common: it is declared, read, compared, and converged.
 
-A kind compares flat fields, `settings.tier: db-g1-small`, and only those it declares: what Google
-fills in is not ours. Writes are given `Work`, which retries them and says what is waited for.
+A kind says what has to be read to know it (`asks`) and makes of the answers what is there
+(`observe`), without a call of its own. It compares flat fields, `settings.tier: db-g1-small`, and
+only those it declares: what Google fills in is not ours. Writes are given `Work`, which retries
+them and says what is waited for; they are made with Google's clients, imported when one is made.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from concurrent.futures import Future
+from collections.abc import Callable, Hashable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import ClassVar
+from typing import ClassVar, Never
 
 from infra.causes import is_absent, is_disabled
 from infra.cloud import Cloud
 from infra.names import Names
+from infra.resources.asks import Ask
+from infra.rest import Request
 from infra.retry import LongRunning, Retry
 from infra.yaml_file import Value
 
 type Fields = dict[str, Value]
+type Found = Mapping[str, Value]
+"""The answers to a resource's asks, by their names; None for what is not there."""
 
 MARK = ("managed-by", "service", "environment")
+SHARED = "shared-with-"
+TRUE = "true"
 
 
 @dataclass(frozen=True)
@@ -31,12 +39,14 @@ class Live:
     """None for what can't carry a mark: it is whose its parent is."""
     protected: str = ""
     """Why it can't be deleted, and what would allow it."""
+    kept: str = ""
+    """Why it stays when the service goes."""
+    empty: bool = False
+    """Whether nothing of ours is in it, so that there is nothing to delete."""
     waiting: str = ""
     """What somebody has to do before it, and what needs it, can go on."""
     pending: str = ""
     """What Google is still doing about it, which is waited for: "it is being created"."""
-    note: str = ""
-    """What a person should know about it, besides."""
     state: Mapping[str, str] = field(default_factory=dict)
     """What is there and not compared."""
 
@@ -54,19 +64,18 @@ class Difference:
 class Reads:
     """Answers shared by those who ask the same thing at the same time: a list is read once."""
 
-    answers: dict[tuple[str, ...], Future[object]] = field(default_factory=dict)
+    answers: dict[Hashable, Future[Value]] = field(default_factory=dict)
     lock: Lock = field(default_factory=Lock)
 
-    def once[T](self, key: tuple[str, ...], read: Callable[[], T]) -> T:
+    def once(self, key: Hashable, read: Callable[[], Value]) -> Value:
         """What `read` returns, which is called by the first to ask for the key."""
         with self.lock:
             known = self.answers.get(key)
             if known is None:
-                mine: Future[object] = Future()
+                mine: Future[Value] = Future()
                 self.answers[key] = mine
         if known is not None:
-            answer: T = known.result()  # type: ignore[assignment]
-            return answer
+            return known.result()
         try:
             answer = read()
         except BaseException as error:
@@ -105,11 +114,34 @@ class Work:
         """
         return self.retry.call(f"read {doing}", lambda: self._absent_is_none(function))
 
-    def shared[T](self, key: tuple[str, ...], doing: str, function: Callable[[], T]) -> T | None:
-        """Like `read`, for what several resources read: a list, or a policy."""
+    def fetch(self, title: str, request: Request) -> Value:
+        """What a request is answered, None for what is not there. Raises CloudError."""
+        return self.read(title, lambda: self.cloud.rest.fetch(request))
+
+    def ask(self, ask: Ask) -> Value:
+        """What was asked for: of the shared answers, or else as it is this moment.
+
+        Raises CloudError.
+        """
+        if made := self.facts.get(ask.made):
+            return made
         if self.reads is None:
-            return self.read(doing, function)
-        return self.reads.once(key, lambda: self.read(doing, function))
+            return ask.fresh_answer(self.fetch(ask.title, ask.fresh))
+        said = self.reads.once(ask.request, lambda: self.fetch(ask.title, ask.request))
+        return ask.answer(said)
+
+    def ask_all(self, asks: Mapping[str, Ask]) -> dict[str, Value]:
+        """What was asked for, all at once, by the same names. Raises CloudError."""
+        known = self.reads.answers if self.reads else {}
+        if sum(ask.request not in known for ask in asks.values()) <= 1:
+            return {name: self.ask(ask) for name, ask in asks.items()}
+        self.cloud.rest.connect()
+        with ThreadPoolExecutor(len(asks)) as pool:
+            return dict(zip(asks, pool.map(self.ask, asks.values()), strict=True))
+
+    def look(self, resource: "Resource") -> Live | None:
+        """A resource as it is, None for nothing. Raises CloudError."""
+        return resource.observe(self.ask_all(resource.asks()))
 
     def _absent_is_none[T](self, function: Callable[[], T]) -> T | None:
         try:
@@ -122,18 +154,24 @@ class Work:
 
 @dataclass(frozen=True)
 class Resource(ABC):
-    """One thing in the cloud that the service is made of."""
+    """One thing in the cloud that the service is made of.
+
+    A kind defines what can happen to it: what only comes and goes with its parent has no `delete`,
+    and what declares no field that can change has no `update`.
+    """
 
     names: Names
     needs: tuple["Resource", ...] = field(default=(), kw_only=True)
     """What has to be there before it."""
+    parent: "Resource | None" = field(default=None, kw_only=True)
+    """What it is a part of, and is deleted with."""
+    outlives: tuple["Resource", ...] = field(default=(), kw_only=True)
+    """What has to be gone before it goes, besides what needs it."""
+    data: bool = field(default=False, kw_only=True)
+    """Whether it is what --keep-data keeps."""
 
     kind: ClassVar[str]
     """What people call it."""
-    shared: ClassVar[bool] = False
-    """Whether others may use it too: then it is nobody's, and is never deleted."""
-    parted: ClassVar[bool] = False
-    """Whether it goes with what it is a part of, and is not deleted by itself."""
     fixed: ClassVar[Mapping[str, str]] = {}
     """Fields that can't change once it is there, and why."""
 
@@ -148,24 +186,39 @@ class Resource(ABC):
         return f"{self.kind} {self.name}"
 
     @abstractmethod
-    def declared(self, live: Live | None) -> Fields:
-        """The fields we declare; what they are may depend on what is there already."""
+    def asks(self) -> Mapping[str, Ask]:
+        """What has to be read to know it, by the names `observe` finds the answers under."""
 
     @abstractmethod
-    def read(self, work: Work) -> Live | None:
-        """What is there, None for nothing. Raises CloudError."""
+    def observe(self, found: Found) -> Live | None:
+        """What is there by the answers to `asks`, None for nothing. Makes no call."""
+
+    @abstractmethod
+    def declared(self, live: Live | None) -> Fields:
+        """The fields we declare; what they are may depend on what is there already."""
 
     @abstractmethod
     def create(self, work: Work) -> str | None:
         """Makes it. Returns what somebody has to do before what needs it can go on."""
 
-    @abstractmethod
     def update(self, work: Work, differences: list[Difference]) -> str | None:
         """Makes it what is declared; reads it anew first, where it is replaced whole."""
+        self._never("updated")
 
-    @abstractmethod
     def delete(self, work: Work) -> None:
         """Removes it. That it is gone already is no error."""
+        self._never("deleted")
+
+    def _never(self, done: str) -> Never:
+        raise TypeError(f"a plan must not have {self.key} {done}: its kind says nothing of how")
+
+    def is_ours(self, live: Live) -> bool:
+        """Whether what is there may be changed: it carries our mark, or can carry none."""
+        return live.labels is None or owned(live.labels, self.names)
+
+    def taken_back(self, live: Live) -> list[Difference]:
+        """What of ours is taken back from something that stays when the service goes."""
+        return []
 
     def differences(self, live: Live) -> list[Difference]:
         """The declared fields that are not as declared."""
@@ -212,3 +265,21 @@ def labels_declared(names: Names) -> Fields:
 def labels_live(labels: Mapping[str, str]) -> Fields:
     """The labels that are there, as fields."""
     return {f"labels.{key}": value for key, value in labels.items()}
+
+
+def shared_label(names: Names) -> str:
+    """The label of what belongs to another service and is ours to use: at most 63 characters, for a
+    service's name has at most 22."""
+    return f"{SHARED}{names.name}"
+
+
+def belongs_to_sibling(labels: Mapping[str, str], names: Names) -> bool:
+    """Whether the labels say that it is another service's, in the same environment."""
+    ours = all(labels.get(key) == names.labels[key] for key in ("managed-by", "environment"))
+    return ours and labels.get("service", names.name) != names.name
+
+
+def sharers(labels: Mapping[str, str], names: Names) -> list[str]:
+    """The other services that the labels say use it."""
+    services = (key.removeprefix(SHARED) for key in labels if key.startswith(SHARED))
+    return sorted(each for each in services if each != names.name)

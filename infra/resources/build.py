@@ -1,25 +1,35 @@
 """Cloud Build: the connection to GitHub, its repository, and the trigger that builds pushes."""
 
-from dataclasses import dataclass
-from typing import ClassVar, override
+# ruff: noqa: PLC0415
 
-from google.cloud.devtools import cloudbuild_v1, cloudbuild_v2
-from google.protobuf import field_mask_pb2  # type: ignore[import-untyped,unused-ignore]
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, override
 
 from infra.causes import Cause
 from infra.environment import Trigger as Declared
+from infra.names import Names
+from infra.resources.asks import Ask, fields, flag, last, listed, text, texts
 from infra.resources.base import (
     Difference,
     Fields,
+    Found,
     Live,
     Resource,
     Work,
     labels_declared,
     labels_live,
     mark_text,
+    owned,
+    owner,
     read_mark,
 )
+from infra.rest import Request
 from infra.retry import CloudError
+from infra.yaml_file import Value
+
+if TYPE_CHECKING:
+    from google.cloud.devtools import cloudbuild_v1
 
 BUILD_FILE = "ci/cloud-build.yaml"
 COMPLETE = "COMPLETE"
@@ -38,7 +48,6 @@ class Connection(Resource):
     """The connection to GitHub. Services of a region share it; a person has to consent once."""
 
     kind: ClassVar[str] = "connection"
-    shared: ClassVar[bool] = True
 
     @property
     @override
@@ -50,19 +59,24 @@ class Connection(Resource):
         return {}
 
     @override
-    def read(self, work: Work) -> Live | None:
-        found = self.find(work)
-        return None if found is None else observe_connection(found)
+    def asks(self) -> Mapping[str, Ask]:
+        path = f"v2/{self.names.location}/connections"
+        connections = Request("cloudbuild", path, (), "connections")
+        connection = Request("cloudbuild", f"v2/{self.names.connection}")
+        match = ("name", self.names.connection)
+        return {"connection": Ask("the connections", connections, connection, match)}
 
-    def find(self, work: Work) -> cloudbuild_v2.Connection | None:
-        """The connection itself."""
-        name = self.names.connection
-        return work.read(
-            "the connection", lambda: work.cloud.repositories_v2.get_connection(name=name)
-        )
+    @override
+    def observe(self, found: Found) -> Live | None:
+        connection = found.get("connection")
+        if connection is None:
+            return None
+        return Live({}, kept=CONSENT, waiting=waits_for(connection))
 
     @override
     def create(self, work: Work) -> str | None:
+        from google.cloud.devtools import cloudbuild_v2
+
         connection = cloudbuild_v2.Connection(
             github_config=cloudbuild_v2.GitHubConfig(), annotations=self.names.labels
         )
@@ -78,18 +92,10 @@ class Connection(Resource):
             if error.cause is not Cause.DENIED:
                 raise
             raise CloudError(error.doing, error.said, AGENT, error.cause) from error
-        found = self.find(work)
-        return observe_connection(found).waiting if found else None
-
-    @override
-    def update(self, work: Work, differences: list[Difference]) -> None:
-        raise NotImplementedError
-
-    @override
-    def delete(self, work: Work) -> None:
-        raise NotImplementedError
+        return waits_for(work.ask(self.asks()["connection"])) or None
 
 
+CONSENT = "a person consented to it, and others may use it"
 AGENT = (
     "Cloud Build keeps GitHub's token in a secret: its own agent, "
     "service-PROJECT_NUMBER@gcp-sa-cloudbuild.iam.gserviceaccount.com, needs "
@@ -97,23 +103,24 @@ AGENT = (
 )
 
 
-def observe_connection(found: cloudbuild_v2.Connection) -> Live:
-    """A connection, and the link that has to be followed before it can be used."""
-    state = found.installation_state
-    stage = state.stage.name
-    if stage == COMPLETE:
-        return Live({})
-    link = state.action_uri
-    waiting = f"{state.message or stage}: open {link}" if link else state.message or stage
-    return Live({}, waiting=f"{waiting}\nand run this command again")
+def waits_for(connection: Value) -> str:
+    """The link that has to be followed before a connection can be used, "" when it can."""
+    state = fields(connection, "installationState")
+    stage = text(state, "stage")
+    if connection is None or stage == COMPLETE:
+        return ""
+    message = text(state, "message") or stage
+    link = text(state, "actionUri")
+    waiting = f"{message}: open {link}" if link else message
+    return f"{waiting}\nand run this command again"
 
 
 @dataclass(frozen=True)
 class ConnectedRepository(Resource):
-    """The repository, as the connection knows it."""
+    """The repository, as the connection knows it. Services whose triggers build from it share it:
+    it goes with the one that connected it, when no other trigger is left."""
 
     kind: ClassVar[str] = "repository"
-    shared: ClassVar[bool] = True
     fixed: ClassVar[dict[str, str]] = {
         "remoteUri": "a connected repository can't change: remove it from the connection"
     }
@@ -130,15 +137,41 @@ class ConnectedRepository(Resource):
         return {"remoteUri": f"https://github.com/{self.declaration.repository}.git"}
 
     @override
-    def read(self, work: Work) -> Live | None:
-        name = self.names.connected_repository
-        found = work.read(
-            "the repository", lambda: work.cloud.repositories_v2.get_repository(name=name)
+    def asks(self) -> Mapping[str, Ask]:
+        repositories = Request(
+            "cloudbuild", f"v2/{self.names.connection}/repositories", (), "repositories"
         )
-        return None if found is None else Live({"remoteUri": found.remote_uri})
+        repository = Request("cloudbuild", f"v2/{self.names.connected_repository}")
+        match = ("name", self.names.connected_repository)
+        return {
+            "repository": Ask("the connected repositories", repositories, repository, match),
+            "triggers": Ask("the triggers", ask_triggers(self.names)),
+        }
+
+    @override
+    def observe(self, found: Found) -> Live | None:
+        repository = found.get("repository")
+        if repository is None:
+            return None
+        return Live({"remoteUri": text(repository, "remoteUri")}, kept=self.kept(found))
+
+    def kept(self, found: Found) -> str:
+        """Why it stays when the service goes, "" when it goes too."""
+        marks = texts(found.get("repository"), "annotations")
+        if not owned(marks, self.names):
+            return owner(marks)
+        users = [
+            text(each, "name")
+            for each in listed(found.get("triggers"))
+            if last(built_from(each)) == last(self.names.connected_repository)
+        ]
+        others = sorted(each for each in users if each != self.names.trigger)
+        return f"the trigger {' and '.join(others)} builds from it" if others else ""
 
     @override
     def create(self, work: Work) -> None:
+        from google.cloud.devtools import cloudbuild_v2
+
         repository = cloudbuild_v2.Repository(
             remote_uri=f"https://github.com/{self.declaration.repository}.git",
             annotations=self.names.labels,
@@ -154,12 +187,12 @@ class ConnectedRepository(Resource):
         work.wait("creating", creating)
 
     @override
-    def update(self, work: Work, differences: list[Difference]) -> None:
-        raise NotImplementedError
-
-    @override
     def delete(self, work: Work) -> None:
-        raise NotImplementedError
+        name = self.names.connected_repository
+        deleting = work.call(
+            "delete", lambda: work.cloud.repositories_v2.delete_repository(name=name)
+        )
+        work.wait("deleting", deleting)
 
 
 @dataclass(frozen=True)
@@ -199,21 +232,37 @@ class Trigger(Resource):
         }
 
     @override
-    def read(self, work: Work) -> Live | None:
-        found = self.find(work)
-        return None if found is None else observe(found)
+    def asks(self) -> Mapping[str, Ask]:
+        # By itself it can only be got by its id, which the list tells.
+        ask = Ask("the triggers", ask_triggers(self.names), match=("name", self.name))
+        return {"trigger": ask}
 
-    def find(self, work: Work) -> cloudbuild_v1.BuildTrigger | None:
-        """The trigger of our name."""
-        # With project_id set too, the client would ask for the global ones.
-        request = cloudbuild_v1.ListBuildTriggersRequest(parent=self.names.location)
-        found = work.read(
-            "the triggers", lambda: list(work.cloud.builds.list_build_triggers(request))
+    @override
+    def observe(self, found: Found) -> Live | None:
+        trigger = found.get("trigger")
+        if trigger is None:
+            return None
+        push = fields(trigger, "repositoryEventConfig", "push")
+        substitutions = texts(trigger, "substitutions")
+        labels = read_mark(text(trigger, "description"))
+        return Live(
+            {
+                "disabled": flag(trigger, "disabled"),
+                "serviceAccount": text(trigger, "serviceAccount"),
+                "filename": text(trigger, "filename"),
+                "repository": built_from(trigger),
+                "branch": text(push, "branch"),
+                "tag": text(push, "tag"),
+                **{f"substitutions.{key}": value for key, value in substitutions.items()},
+                **labels_live(labels),
+            },
+            labels=labels,
         )
-        return next((each for each in found or [] if each.name == self.name), None)
 
     @override
     def create(self, work: Work) -> None:
+        from google.cloud.devtools import cloudbuild_v1
+
         request = cloudbuild_v1.CreateBuildTriggerRequest(
             parent=self.names.location, trigger=self.shaped()
         )
@@ -221,20 +270,25 @@ class Trigger(Resource):
 
     @override
     def update(self, work: Work, differences: list[Difference]) -> None:
-        found = self.find(work)
+        from google.cloud.devtools import cloudbuild_v1
+        from google.protobuf import field_mask_pb2  # type: ignore[import-untyped,unused-ignore]
+
+        found = work.ask(self.asks()["trigger"])
         if found is None:
             return
         shaped = self.shaped()
-        shaped.id = found.id
-        shaped.resource_name = f"{self.names.location}/triggers/{found.id}"
-        shaped.substitutions = {**found.substitutions, **self.substitutions()}
+        shaped.id = text(found, "id")
+        shaped.resource_name = f"{self.names.location}/triggers/{shaped.id}"
+        shaped.substitutions = {**texts(found, "substitutions"), **self.substitutions()}
         request = cloudbuild_v1.UpdateBuildTriggerRequest(
             trigger=shaped, update_mask=field_mask_pb2.FieldMask(paths=MASK)
         )
         work.call("update", lambda: work.cloud.builds.update_build_trigger(request))
 
-    def shaped(self) -> cloudbuild_v1.BuildTrigger:
+    def shaped(self) -> "cloudbuild_v1.BuildTrigger":
         """The trigger as we declare it."""
+        from google.cloud.devtools import cloudbuild_v1
+
         push = cloudbuild_v1.PushFilter()
         if self.declaration.branch:
             push.branch = self.declaration.branch
@@ -254,29 +308,21 @@ class Trigger(Resource):
 
     @override
     def delete(self, work: Work) -> None:
-        found = self.find(work)
+        from google.cloud.devtools import cloudbuild_v1
+
+        found = work.ask(self.asks()["trigger"])
         if found is None:
             return
-        request = cloudbuild_v1.DeleteBuildTriggerRequest(
-            name=f"{self.names.location}/triggers/{found.id}"
-        )
+        name = f"{self.names.location}/triggers/{text(found, 'id')}"
+        request = cloudbuild_v1.DeleteBuildTriggerRequest(name=name)
         work.call("delete", lambda: work.cloud.builds.delete_build_trigger(request))
 
 
-def observe(found: cloudbuild_v1.BuildTrigger) -> Live:
-    """A trigger's fields."""
-    event = found.repository_event_config
-    labels = read_mark(found.description)
-    return Live(
-        {
-            "disabled": found.disabled,
-            "serviceAccount": found.service_account,
-            "filename": found.filename,
-            "repository": event.repository,
-            "branch": event.push.branch,
-            "tag": event.push.tag,
-            **{f"substitutions.{key}": value for key, value in found.substitutions.items()},
-            **labels_live(labels),
-        },
-        labels=labels,
-    )
+def ask_triggers(names: Names) -> Request:
+    """What fetches the region's triggers."""
+    return Request("cloudbuild", f"v1/{names.location}/triggers", (), "triggers")
+
+
+def built_from(trigger: Value) -> str:
+    """The connected repository that a trigger builds from, in full."""
+    return text(trigger, "repositoryEventConfig", "repository")

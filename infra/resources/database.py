@@ -1,52 +1,83 @@
-"""Cloud SQL: the instance, its database, and the user the service logs in as."""
+"""Cloud SQL: the instance, its database, and the user the service logs in as.
 
+Services of an environment may share an instance: it belongs to the one that made it, and the others
+put a label on it, and only their own database and user in it. Google's client is called in
+database_writes.py.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, override
 
-from google.cloud import secretmanager_v1, sqladmin_v1beta4
-from google.protobuf import wrappers_pb2  # type: ignore[import-untyped,unused-ignore]
-
+from infra.resources import database_writes as writes
+from infra.resources.asks import Ask, fields, flag, listed, text, texts
 from infra.resources.base import (
+    TRUE,
     Difference,
     Fields,
+    Found,
     Live,
     Resource,
     Work,
+    belongs_to_sibling,
     labels_declared,
     labels_live,
+    owned,
+    owner,
+    shared_label,
+    sharers,
 )
-from infra.resources.secrets import APPLIED, find_secret, find_version, patch, read_version
+from infra.resources.secrets import APPLIED, ask_secret, ask_version, patch, read_version
+from infra.rest import Request
 from infra.retry import CloudError
 from infra.yaml_file import Value
 
-LOG_DAYS = 7
 CURRENT = "that of the secret"
 BEHIND = "another than the secret's"
 FLAGS = "settings.flags."
+PAGE = "1000"
 PENDING = {"PENDING_CREATE": "it is being created", "MAINTENANCE": "Google is at work on it"}
 BROKEN = {"FAILED", "SUSPENDED"}
 STATE = "state"
-
-
-def finish(work: Work, doing: str, operation: sqladmin_v1beta4.Operation) -> None:
-    """Waits for an operation of Cloud SQL's, which has its own kind. Raises CloudError."""
-    project, name = operation.target_project or work.cloud.names.project, operation.name
-    last = [operation]
-
-    def done() -> bool:
-        request = sqladmin_v1beta4.SqlOperationsGetRequest(project=project, operation=name)
-        last[0] = work.cloud.sql_operations.get(request)
-        return last[0].status == sqladmin_v1beta4.Operation.SqlOperationStatus.DONE
-
-    work.retry.until(doing, done, operation=name)
-    errors = last[0].error.errors if last[0].error else []
-    if errors:
-        said = "; ".join(f"{each.message} ({each.code})" for each in errors)
-        raise CloudError(doing, said, "See the instance's operations: gcloud sql operations list")
+PROTECTED = "it is protected against deletion: set deletion_protection: false, and provision"
 
 
 @dataclass(frozen=True)
-class Instance(Resource):
+class InDatabase(Resource):
+    """What is on Cloud SQL."""
+
+    @property
+    def instance(self) -> str:
+        """The instance's short name."""
+        return self.names.environment.database.instance
+
+    @property
+    def path(self) -> str:
+        """Where the instances are."""
+        return f"sql/v1beta4/projects/{self.names.project}/instances"
+
+    def ask_instance(self) -> Ask:
+        """Asks for the instance."""
+        instances = Request("sqladmin", self.path, (("maxResults", PAGE),), "items")
+        instance = Request("sqladmin", f"{self.path}/{self.instance}")
+        return Ask("the instances", instances, instance, ("name", self.instance))
+
+    def ask_within(self, collection: str, name: str) -> Ask:
+        """Asks for something in the instance."""
+        path = f"{self.path}/{self.instance}/{collection}"
+        within = Request("sqladmin", path, (), "items")
+        item = Request("sqladmin", f"{path}/{name}")
+        return Ask(f"the {collection} of {self.instance}", within, item, ("name", name))
+
+    def labels_within(self, found: Found) -> Mapping[str, str] | None:
+        """Whose something in the instance is: ours, unless the instance is another's that we never
+        joined; then a database of our name is none of ours."""
+        labels = instance_labels(found.get("instance"))
+        return None if owned(labels, self.names) or shared_label(self.names) in labels else labels
+
+
+@dataclass(frozen=True)
+class Instance(InDatabase):
     """A Cloud SQL instance. What grows by itself, its disk, is not declared."""
 
     kind: ClassVar[str] = "sql instance"
@@ -61,12 +92,65 @@ class Instance(Resource):
     @property
     @override
     def name(self) -> str:
-        return self.names.environment.database.instance
+        return self.instance
+
+    @override
+    def asks(self) -> Mapping[str, Ask]:
+        return {"instance": self.ask_instance()}
+
+    @override
+    def observe(self, found: Found) -> Live | None:
+        instance = found.get("instance")
+        if instance is None:
+            return None
+        settings = fields(instance, "settings")
+        state = {
+            STATE: text(instance, "state"),
+            "version": text(instance, "databaseVersion"),
+            "tier": text(settings, "tier"),
+        }
+        return Live(
+            observed(instance),
+            labels=instance_labels(instance),
+            protected=PROTECTED if flag(settings, "deletionProtectionEnabled") else "",
+            kept=self.kept(instance_labels(instance)),
+            pending=PENDING.get(state[STATE], ""),
+            state=state,
+        )
+
+    @override
+    def differences(self, live: Live) -> list[Difference]:
+        found = super().differences(live)
+        state = live.state.get(STATE, "")
+        return [*found, Difference(STATE, state, "RUNNABLE")] if state in BROKEN else found
+
+    def kept(self, labels: Mapping[str, str]) -> str:
+        """Why it stays when the service goes, "" when it goes too."""
+        if belongs_to_sibling(labels, self.names):
+            return owner(labels)
+        others = sharers(labels, self.names)
+        return f"{' and '.join(others)} {'use' if others[1:] else 'uses'} it too" if others else ""
+
+    @override
+    def is_ours(self, live: Live) -> bool:
+        return super().is_ours(live) or self.is_shared(live)
+
+    def is_shared(self, live: Live | None) -> bool:
+        """Whether it is another service's, and ours only to use."""
+        return live is not None and belongs_to_sibling(live.labels or {}, self.names)
+
+    @override
+    def taken_back(self, live: Live) -> list[Difference]:
+        label = shared_label(self.names)
+        is_there = label in (live.labels or {})
+        return [Difference(f"labels.{label}", TRUE, None)] if is_there else []
 
     @override
     def declared(self, live: Live | None) -> Fields:
+        if self.is_shared(live):
+            return {f"labels.{shared_label(self.names)}": TRUE}
         wanted = self.names.environment.database
-        fields: Fields = {
+        declared: Fields = {
             "region": self.names.region,
             "databaseVersion": wanted.version,
             "settings.edition": wanted.edition,
@@ -80,127 +164,63 @@ class Instance(Resource):
             "settings.sslMode": "ENCRYPTED_ONLY",
         }
         flags: Fields = {f"{FLAGS}{name}": value for name, value in wanted.flags.items()}
-        return {**fields, **flags, **labels_declared(self.names)}
-
-    @override
-    def read(self, work: Work) -> Live | None:
-        found = self.find(work)
-        return None if found is None else observe(found)
-
-    @override
-    def differences(self, live: Live) -> list[Difference]:
-        found = super().differences(live)
-        state = live.state.get(STATE, "")
-        return [*found, Difference(STATE, state, "RUNNABLE")] if state in BROKEN else found
-
-    def find(self, work: Work) -> sqladmin_v1beta4.DatabaseInstance | None:
-        """The instance itself."""
-        request = sqladmin_v1beta4.SqlInstancesGetRequest(
-            project=self.names.project, instance=self.name
-        )
-        return work.read("the instance", lambda: work.cloud.sql_instances.get(request))
+        return {**declared, **flags, **labels_declared(self.names)}
 
     @override
     def create(self, work: Work) -> None:
-        body = sqladmin_v1beta4.DatabaseInstance(
-            name=self.name,
-            region=self.names.region,
-            database_version=self.names.environment.database.version,
-            settings=self.settings(None),
-        )
-        request = sqladmin_v1beta4.SqlInstancesInsertRequest(project=self.names.project, body=body)
-        creating = work.call("create", lambda: work.cloud.sql_instances.insert(request))
-        finish(work, "creating", creating)
+        writes.create_instance(work, self.names)
 
     @override
     def update(self, work: Work, differences: list[Difference]) -> None:
-        settings = self.settings(self.find(work))
-        body = sqladmin_v1beta4.DatabaseInstance(settings=settings)
-        request = sqladmin_v1beta4.SqlInstancesPatchRequest(
-            project=self.names.project, instance=self.name, body=body
-        )
-        updating = work.call("update", lambda: work.cloud.sql_instances.patch(request))
-        finish(work, "updating", updating)
-
-    def settings(self, live: sqladmin_v1beta4.DatabaseInstance | None) -> sqladmin_v1beta4.Settings:
-        """What we declare; lists and maps, which are replaced whole, with what is there."""
-        wanted = self.names.environment.database
-        flags = {each.name: each.value for each in live.settings.database_flags} if live else {}
-        labels = dict(live.settings.user_labels) if live else {}
-        backup = sqladmin_v1beta4.BackupConfiguration(
-            enabled=wrappers_pb2.BoolValue(value=wanted.backups),
-            point_in_time_recovery_enabled=wrappers_pb2.BoolValue(value=wanted.backups),
-        )
-        if wanted.backups:
-            backup.transaction_log_retention_days = wrappers_pb2.Int32Value(value=LOG_DAYS)
-        return sqladmin_v1beta4.Settings(
-            settings_version=live.settings.settings_version if live else None,
-            edition=wanted.edition,
-            tier=wanted.tier,
-            availability_type=wanted.availability,
-            deletion_protection_enabled=wrappers_pb2.BoolValue(value=wanted.deletion_protection),
-            backup_configuration=backup,
-            storage_auto_resize=wrappers_pb2.BoolValue(value=True),
-            ip_configuration=sqladmin_v1beta4.IpConfiguration(
-                ipv4_enabled=wrappers_pb2.BoolValue(value=True),
-                ssl_mode=sqladmin_v1beta4.IpConfiguration.SslMode.ENCRYPTED_ONLY,
-            ),
-            database_flags=[
-                sqladmin_v1beta4.DatabaseFlags(name=name, value=value)
-                for name, value in {**flags, **wanted.flags}.items()
-            ],
-            user_labels={**labels, **self.names.labels},
-        )
+        live = work.ask(self.ask_instance())
+        if not belongs_to_sibling(instance_labels(live), self.names):
+            writes.update_instance(work, self.names, live)
+        elif any(each.new is None for each in differences):
+            writes.leave_instance(work, self.names, live)
+        else:
+            writes.share_instance(work, self.names, live)
 
     @override
     def delete(self, work: Work) -> None:
-        request = sqladmin_v1beta4.SqlInstancesDeleteRequest(
-            project=self.names.project, instance=self.name
-        )
-        deleting = work.call("delete", lambda: work.cloud.sql_instances.delete(request))
-        finish(work, "deleting", deleting)
+        writes.delete_instance(work, self.names)
 
 
-def observe(found: sqladmin_v1beta4.DatabaseInstance) -> Live:
+def instance_labels(instance: Value) -> dict[str, str]:
+    """An instance's labels."""
+    return texts(instance, "settings", "userLabels")
+
+
+def observed(instance: Value) -> Fields:
     """An instance's fields."""
-    settings = found.settings
-    backup, network = settings.backup_configuration, settings.ip_configuration
-    fields: dict[str, Value] = {
-        "region": found.region,
-        "databaseVersion": found.database_version.name,
-        "settings.edition": settings.edition.name,
-        "settings.tier": settings.tier,
-        "settings.availability": settings.availability_type.name,
-        "settings.deletionProtection": bool(settings.deletion_protection_enabled),
-        "settings.backups": bool(backup.enabled),
-        "settings.pointInTimeRecovery": bool(backup.point_in_time_recovery_enabled),
-        "settings.storageAutoResize": bool(settings.storage_auto_resize),
-        "settings.ipv4": bool(network.ipv4_enabled),
-        "settings.sslMode": network.ssl_mode.name,
-        **{f"{FLAGS}{each.name}": each.value for each in settings.database_flags},
-        **labels_live(settings.user_labels),
+    settings = fields(instance, "settings")
+    backup = fields(settings, "backupConfiguration")
+    network = fields(settings, "ipConfiguration")
+    flags: Fields = {
+        f"{FLAGS}{text(each, 'name')}": text(each, "value")
+        for each in listed(settings, "databaseFlags")
     }
-    protected = (
-        "it is protected against deletion: set deletion_protection: false, and provision"
-        if settings.deletion_protection_enabled
-        else ""
-    )
-    state = {STATE: found.state.name, "version": found.database_version.name}
-    return Live(
-        fields,
-        labels=dict(settings.user_labels),
-        protected=protected,
-        pending=PENDING.get(found.state.name, ""),
-        state=state,
-    )
+    return {
+        "region": text(instance, "region"),
+        "databaseVersion": text(instance, "databaseVersion"),
+        "settings.edition": text(settings, "edition"),
+        "settings.tier": text(settings, "tier"),
+        "settings.availability": text(settings, "availabilityType"),
+        "settings.deletionProtection": flag(settings, "deletionProtectionEnabled"),
+        "settings.backups": flag(backup, "enabled"),
+        "settings.pointInTimeRecovery": flag(backup, "pointInTimeRecoveryEnabled"),
+        "settings.storageAutoResize": flag(settings, "storageAutoResize"),
+        "settings.ipv4": flag(network, "ipv4Enabled"),
+        "settings.sslMode": text(network, "sslMode"),
+        **flags,
+        **labels_live(instance_labels(instance)),
+    }
 
 
 @dataclass(frozen=True)
-class Database(Resource):
+class Database(InDatabase):
     """A database of the instance."""
 
     kind: ClassVar[str] = "database"
-    parted: ClassVar[bool] = True
 
     @property
     @override
@@ -208,125 +228,90 @@ class Database(Resource):
         return self.names.environment.database.name
 
     @override
+    def asks(self) -> Mapping[str, Ask]:
+        database = self.ask_within("databases", self.name)
+        return {"database": database, "instance": self.ask_instance()}
+
+    @override
+    def observe(self, found: Found) -> Live | None:
+        if found.get("database") is None:
+            return None
+        return Live({}, labels=self.labels_within(found))
+
+    @override
     def declared(self, live: Live | None) -> Fields:
         return {}
 
     @override
-    def read(self, work: Work) -> Live | None:
-        request = sqladmin_v1beta4.SqlDatabasesGetRequest(
-            project=self.names.project,
-            instance=self.names.environment.database.instance,
-            database=self.name,
-        )
-        found = work.read("the database", lambda: work.cloud.sql_databases.get(request))
-        return None if found is None else Live({})
-
-    @override
     def create(self, work: Work) -> None:
-        instance = self.names.environment.database.instance
-        body = sqladmin_v1beta4.Database(name=self.name, instance=instance, charset="UTF8")
-        request = sqladmin_v1beta4.SqlDatabasesInsertRequest(
-            project=self.names.project, instance=instance, body=body
-        )
-        creating = work.call("create", lambda: work.cloud.sql_databases.insert(request))
-        finish(work, "creating", creating)
-
-    @override
-    def update(self, work: Work, differences: list[Difference]) -> None:
-        raise NotImplementedError
+        writes.create_database(work, self.names)
 
     @override
     def delete(self, work: Work) -> None:
-        raise NotImplementedError
+        writes.delete_database(work, self.names)
 
 
 @dataclass(frozen=True)
-class User(Resource):
+class User(InDatabase):
     """The user the service logs in as. Its password is what the secret's newest version says.
 
     Google never tells a password, so the secret remembers which version the user was given.
     """
 
     kind: ClassVar[str] = "database user"
-    parted: ClassVar[bool] = True
 
     @property
     @override
     def name(self) -> str:
         return self.names.environment.database.user
 
-    @property
-    def instance(self) -> str:
-        """The instance it is a user of."""
-        return self.names.environment.database.instance
+    @override
+    def asks(self) -> Mapping[str, Ask]:
+        project, secret = self.names.project, self.names.password_secret
+        return {
+            "user": self.ask_within("users", self.name),
+            "instance": self.ask_instance(),
+            "secret": ask_secret(project, secret),
+            "version": ask_version(project, secret),
+        }
+
+    @override
+    def observe(self, found: Found) -> Live | None:
+        if found.get("user") is None:
+            return None
+        applied, version = text(found["secret"], "annotations", APPLIED), found.get("version")
+        password = CURRENT if version and applied == version else BEHIND
+        return Live({"password": password}, labels=self.labels_within(found))
 
     @override
     def declared(self, live: Live | None) -> Fields:
         return {"password": CURRENT}
 
     @override
-    def read(self, work: Work) -> Live | None:
-        if not self.exists(work):
-            return None
-        secret = find_secret(work, self.names.project, self.names.password_secret)
-        version = find_version(work, self.names.project, self.names.password_secret)
-        return observe_user(secret, version)
-
-    def exists(self, work: Work) -> bool:
-        """Whether the instance has the user."""
-        request = sqladmin_v1beta4.SqlUsersListRequest(
-            project=self.names.project, instance=self.instance
-        )
-        found = work.read("the users", lambda: work.cloud.sql_users.list(request))
-        return any(each.name == self.name for each in found.items) if found else False
-
-    @override
     def create(self, work: Work) -> None:
         version, password = self.password(work)
-        body = sqladmin_v1beta4.User(name=self.name, password=password)
-        request = sqladmin_v1beta4.SqlUsersInsertRequest(
-            project=self.names.project, instance=self.instance, body=body
-        )
-        creating = work.call("create", lambda: work.cloud.sql_users.insert(request))
-        finish(work, "creating", creating)
+        writes.create_user(work, self.names, password)
         self.remember(work, version)
 
     @override
     def update(self, work: Work, differences: list[Difference]) -> None:
         version, password = self.password(work)
-        body = sqladmin_v1beta4.User(name=self.name, password=password)
-        request = sqladmin_v1beta4.SqlUsersUpdateRequest(
-            project=self.names.project, instance=self.instance, name=self.name, body=body
-        )
-        updating = work.call("update", lambda: work.cloud.sql_users.update(request))
-        finish(work, "updating", updating)
+        writes.update_user(work, self.names, password)
         self.remember(work, version)
 
     def password(self, work: Work) -> tuple[str, str]:
         """The version that is to be the user's password, and what is in it."""
         name = self.names.password_secret
-        version = find_version(work, self.names.project, name)
+        version = work.ask(ask_version(self.names.project, name))
         if version is None:
             raise CloudError("read the password", f"the secret {name} has no version")
-        return version, read_version(work, self.names.secret(name), version)
+        return str(version), read_version(work, self.names.secret(name), str(version))
 
     def remember(self, work: Work, version: str) -> None:
         """Notes on the secret which version the user has."""
-        name = self.names.password_secret
-        found = find_secret(work, self.names.project, name)
-        secret = secretmanager_v1.Secret(
-            name=self.names.secret(name),
-            annotations={**(found.annotations if found else {}), APPLIED: version},
-            etag=found.etag if found else "",
-        )
-        patch(work, secret, "annotations")
+        secret = self.names.password_secret
+        patch(work, self.names.project, secret, "annotations", {APPLIED: version})
 
     @override
     def delete(self, work: Work) -> None:
-        raise NotImplementedError
-
-
-def observe_user(secret: secretmanager_v1.Secret | None, version: str | None) -> Live:
-    """A user's fields: whether its password is the one in the secret."""
-    applied = secret.annotations.get(APPLIED) if secret else None
-    return Live({"password": CURRENT if version and applied == version else BEHIND})
+        writes.delete_user(work, self.names)

@@ -4,24 +4,22 @@ A policy is replaced whole: it is read at version 3, changed, and sent with its 
 was faster the whole cycle is redone. Bindings that are not ours, and conditional ones, stay.
 """
 
+# ruff: noqa: PLC0415
+
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import ClassVar, cast, override
-
-from google.api_core.exceptions import from_http_response
-from google.iam.v1 import (  # type: ignore[import-untyped]
-    iam_policy_pb2,
-    options_pb2,
-    policy_pb2,
-)
+from typing import TYPE_CHECKING, ClassVar, override
 
 from infra.causes import Cause
 from infra.cloud import Cloud
 from infra.names import Names
+from infra.resources.asks import POLICY, POLICY_QUERY, Ask, flag, listed, text
 from infra.resources.base import (
     Difference,
     Fields,
+    Found,
     Live,
     Resource,
     Work,
@@ -30,16 +28,20 @@ from infra.resources.base import (
     mark_text,
     read_mark,
 )
+from infra.rest import Json, Request
 from infra.retry import CloudError
+from infra.yaml_file import Value
+
+if TYPE_CHECKING:
+    from google.iam.v1 import iam_policy_pb2  # type: ignore[import-untyped]
 
 POLICY_VERSION = 3
 GRANTED = "granted"
 SEPARATOR = " to "
 PUBLIC = {"allUsers", "allAuthenticatedUsers"}
-PAGE = 100
+PAGE = "100"
 CYCLES = 20
 
-type Json = dict[str, object]
 type Grant = tuple[str, str]
 """A role and a member."""
 
@@ -70,66 +72,61 @@ class Account(Resource):
         return f"{self.purpose} {mark_text(self.names)}"
 
     @override
+    def asks(self) -> Mapping[str, Ask]:
+        path = f"v1/projects/{self.names.project}/serviceAccounts"
+        accounts = Request("iam", path, (("pageSize", PAGE),), "accounts")
+        account = Request("iam", f"{path}/{self.email}")
+        return {"account": Ask("the service accounts", accounts, account, ("email", self.email))}
+
+    @override
+    def observe(self, found: Found) -> Live | None:
+        account = found.get("account")
+        if account is None:
+            return None
+        labels = read_mark(text(account, "description"))
+        return Live(
+            {
+                "displayName": text(account, "displayName"),
+                "disabled": flag(account, "disabled"),
+                **labels_live(labels),
+            },
+            labels=labels,
+        )
+
+    @override
     def declared(self, live: Live | None) -> Fields:
         return {"displayName": self.name, "disabled": False, **labels_declared(self.names)}
 
-    @override
-    def read(self, work: Work) -> Live | None:
-        accounts = work.shared(
-            ("accounts",), "the service accounts", lambda: list_accounts(work.cloud)
-        )
-        mine = [each for each in accounts or [] if each.get("email") == self.email]
-        return observe(mine[0]) if mine else None
+    def url(self, cloud: Cloud) -> str:
+        """Where the accounts are."""
+        return f"{cloud.url('iam')}/v1/projects/{self.names.project}/serviceAccounts"
 
     @override
     def create(self, work: Work) -> None:
-        account = {"displayName": self.name, "description": self.description}
+        account: Json = {"displayName": self.name, "description": self.description}
         body: Json = {"accountId": self.name, "serviceAccount": account}
-        work.call("create", lambda: send(work.cloud, "POST", work.cloud.iam, body))
+        work.call("create", lambda: send(work.cloud, "POST", self.url(work.cloud), body))
 
     @override
     def update(self, work: Work, differences: list[Difference]) -> None:
-        url = f"{work.cloud.iam}/{self.email}"
+        url = f"{self.url(work.cloud)}/{self.email}"
         if any(each.path == "disabled" for each in differences):
             work.call("enable", lambda: send(work.cloud, "POST", f"{url}:enable", {}))
         if any(each.path != "disabled" for each in differences):
-            account = {"displayName": self.name, "description": self.description}
+            account: Json = {"displayName": self.name, "description": self.description}
             body: Json = {"serviceAccount": account, "updateMask": "displayName,description"}
             work.call("update", lambda: send(work.cloud, "PATCH", url, body))
 
     @override
     def delete(self, work: Work) -> None:
-        url = f"{work.cloud.iam}/{self.email}"
+        url = f"{self.url(work.cloud)}/{self.email}"
         work.call("delete", lambda: send(work.cloud, "DELETE", url))
-
-
-def observe(account: Mapping[str, object]) -> Live:
-    """An account's fields."""
-    labels = read_mark(str(account.get("description", "")))
-    return Live(
-        {
-            "displayName": str(account.get("displayName", "")),
-            "disabled": bool(account.get("disabled", False)),
-            **labels_live(labels),
-        },
-        labels=labels,
-    )
-
-
-def list_accounts(cloud: Cloud) -> list[Json]:
-    """All of the project's accounts."""
-    accounts: list[Json] = []
-    token = ""
-    while True:
-        answer = send(cloud, "GET", f"{cloud.iam}?pageSize={PAGE}&pageToken={token}")
-        accounts += cast("list[Json]", answer.get("accounts", []))
-        token = str(answer.get("nextPageToken", ""))
-        if not token:
-            return accounts
 
 
 def send(cloud: Cloud, method: str, url: str, body: Json | None = None) -> Json:
     """The answer of an API without a REST client of Google's. Raises GoogleAPICallError."""
+    from google.api_core.exceptions import from_http_response
+
     response = cloud.session.request(  # type: ignore[no-untyped-call]
         method, url, json=body, timeout=60
     )
@@ -149,11 +146,11 @@ class Scope(ABC):
     """What people call it."""
 
     @abstractmethod
-    def get(self, cloud: Cloud, request: iam_policy_pb2.GetIamPolicyRequest) -> policy_pb2.Policy:
-        """The policy, at version 3."""
+    def request(self) -> Request:
+        """What fetches the policy, at version 3."""
 
     @abstractmethod
-    def set(self, cloud: Cloud, request: iam_policy_pb2.SetIamPolicyRequest) -> None:
+    def set(self, cloud: Cloud, policy: Json) -> None:
         """Replaces the policy, if its etag is still the one that is sent."""
 
 
@@ -162,12 +159,26 @@ class ProjectScope(Scope):
     """The project's policy."""
 
     @override
-    def get(self, cloud: Cloud, request: iam_policy_pb2.GetIamPolicyRequest) -> policy_pb2.Policy:
-        return cloud.projects.get_iam_policy(request)
+    def request(self) -> Request:
+        return Request("cloudresourcemanager", f"v3/{self.resource}:getIamPolicy", body=POLICY)
 
     @override
-    def set(self, cloud: Cloud, request: iam_policy_pb2.SetIamPolicyRequest) -> None:
-        cloud.projects.set_iam_policy(request)
+    def set(self, cloud: Cloud, policy: Json) -> None:
+        cloud.projects.set_iam_policy(replacing(self.resource, policy))
+
+
+def get_policy(api: str, version: str, resource: str) -> Request:
+    """What fetches a policy where Google has it with a GET."""
+    return Request(api, f"{version}/{resource}:getIamPolicy", ((POLICY_QUERY, "3"),))
+
+
+def replacing(resource: str, policy: Json) -> "iam_policy_pb2.SetIamPolicyRequest":
+    """The request of Google's clients that replaces a policy."""
+    from google.iam.v1 import iam_policy_pb2, policy_pb2
+    from google.protobuf import json_format  # type: ignore[import-untyped]
+
+    message = json_format.ParseDict(policy, policy_pb2.Policy())
+    return iam_policy_pb2.SetIamPolicyRequest(resource=resource, policy=message)
 
 
 @dataclass(frozen=True)
@@ -180,7 +191,6 @@ class Grants(Resource):
     """Roles that the public has only where that is declared; others' grants are left alone."""
 
     kind: ClassVar[str] = "grants"
-    parted: ClassVar[bool] = True
 
     @property
     @override
@@ -192,12 +202,17 @@ class Grants(Resource):
         return {path(grant): GRANTED for grant in self.grants}
 
     @override
-    def read(self, work: Work) -> Live | None:
-        policy = work.read("the policy", lambda: get_policy(work.cloud, self.scope))
+    def asks(self) -> Mapping[str, Ask]:
+        return {"policy": Ask(f"who may do what {self.name}", self.scope.request())}
+
+    @override
+    def observe(self, found: Found) -> Live | None:
+        policy = found.get("policy")
         if policy is None:
             # On what is not there yet nobody has a role: with none to grant, that is as declared.
-            return None if self.grants else Live({})
-        return observe_policy(policy)
+            return None if self.grants else Live({}, empty=True)
+        there = granted(policy)
+        return Live(there, empty=not any(path(grant) in there for grant in self.grants))
 
     @override
     def differences(self, live: Live) -> list[Difference]:
@@ -231,18 +246,14 @@ class Grants(Resource):
         """Grants and revokes, redoing the whole cycle while somebody else is faster."""
 
         def cycle() -> None:
-            policy = get_policy(work.cloud, self.scope)
-            before = policy.SerializeToString(deterministic=True)
+            before = work.cloud.rest.fetch(self.scope.request())
+            policy = deepcopy(before) if isinstance(before, dict) else {}
             for grant in removed:
                 revoke(policy, grant)
             for grant in added:
                 give(policy, grant)
-            if policy.SerializeToString(deterministic=True) != before:
-                policy.version = POLICY_VERSION
-                request = iam_policy_pb2.SetIamPolicyRequest(
-                    resource=self.scope.resource, policy=policy
-                )
-                self.scope.set(work.cloud, request)
+            if listed(policy, "bindings") != listed(before, "bindings"):
+                self.scope.set(work.cloud, {**policy, "version": POLICY_VERSION})
 
         for attempt in range(CYCLES):
             try:
@@ -253,57 +264,48 @@ class Grants(Resource):
                 work.retry.pause(0.1 * attempt)
 
 
-@dataclass(frozen=True)
-class ProjectGrants(Grants):
-    """Grants on the project, which outlives the service: they are revoked when it goes."""
-
-    parted: ClassVar[bool] = False
-
-    @override
-    def read(self, work: Work) -> Live | None:
-        live = super().read(work)
-        if live is None or not any(path(grant) in live.fields for grant in self.grants):
-            return None
-        return live
+def unconditional(policy: Value) -> list[Json]:
+    """A policy's bindings without a condition."""
+    return [each for each in listed(policy, "bindings") if not each.get("condition")]
 
 
-def get_policy(cloud: Cloud, scope: Scope) -> policy_pb2.Policy:
-    """The policy as it is now, with its conditions."""
-    options = options_pb2.GetPolicyOptions(requested_policy_version=POLICY_VERSION)
-    request = iam_policy_pb2.GetIamPolicyRequest(resource=scope.resource, options=options)
-    return scope.get(cloud, request)
+def members(binding: Json) -> list[Value]:
+    """Who is in a binding."""
+    found = binding.get("members")
+    return found if isinstance(found, list) else []
 
 
-def observe_policy(policy: policy_pb2.Policy) -> Live:
+def granted(policy: Value) -> Fields:
     """The grants without a condition, as fields."""
-    fields: Fields = {}
-    for binding in policy.bindings:
-        if not binding.HasField("condition"):
-            for member in binding.members:
-                fields[path((binding.role, member))] = GRANTED
-    return Live(fields)
+    return {
+        path((text(binding, "role"), str(each))): GRANTED
+        for binding in unconditional(policy)
+        for each in members(binding)
+    }
 
 
-def give(policy: policy_pb2.Policy, grant: Grant) -> None:
+def give(policy: Json, grant: Grant) -> None:
     """Adds a member to a role, in a binding that has no condition."""
     role, member = grant
-    for binding in policy.bindings:
-        if binding.role == role and not binding.HasField("condition"):
-            if member not in binding.members:
-                binding.members.append(member)
+    for binding in unconditional(policy):
+        if binding.get("role") == role:
+            if member not in members(binding):
+                binding["members"] = [*members(binding), member]
             return
-    policy.bindings.add(role=role, members=[member])
+    policy["bindings"] = [*listed(policy, "bindings"), {"role": role, "members": [member]}]
 
 
-def revoke(policy: policy_pb2.Policy, grant: Grant) -> None:
+def revoke(policy: Json, grant: Grant) -> None:
     """Takes a member out of a role's bindings that have no condition."""
     role, member = grant
-    for binding in list(policy.bindings):
-        if binding.role == role and not binding.HasField("condition"):
-            if member in binding.members:
-                binding.members.remove(member)
-            if not binding.members:
-                policy.bindings.remove(binding)
+    kept: list[Value] = []
+    for binding in listed(policy, "bindings"):
+        if binding.get("role") == role and not binding.get("condition"):
+            binding["members"] = [each for each in members(binding) if each != member]
+            if not binding["members"]:
+                continue
+        kept.append(binding)
+    policy["bindings"] = kept
 
 
 def path(grant: Grant) -> str:

@@ -1,30 +1,34 @@
 """Artifact Registry: the repository of the service's images, and what is cleaned up in it."""
 
-from dataclasses import dataclass
-from typing import ClassVar, override
+# ruff: noqa: PLC0415
 
-from google.cloud import artifactregistry_v1
-from google.iam.v1 import iam_policy_pb2, policy_pb2  # type: ignore[import-untyped]
-from google.protobuf import (  # type: ignore[import-untyped,unused-ignore]
-    duration_pb2,
-    field_mask_pb2,
-)
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, override
 
 from infra.cloud import Cloud
+from infra.resources.asks import Ask, fields, flag, text, texts
 from infra.resources.base import (
     Difference,
     Fields,
+    Found,
     Live,
     Resource,
     Work,
     labels_declared,
     labels_live,
 )
-from infra.resources.iam import Scope
+from infra.resources.iam import Scope, get_policy, replacing
+from infra.rest import Json, Request
+from infra.yaml_file import Value
+
+if TYPE_CHECKING:
+    from google.cloud import artifactregistry_v1
 
 KEPT_VERSIONS = 20
 KEPT_DAYS = 30
 DAY = 24 * 60 * 60
+PAGE = "1000"
 KEEP = "keep-recent"
 DELETE = "delete-old"
 
@@ -42,6 +46,31 @@ class Repository(Resource):
         return self.names.name
 
     @override
+    def asks(self) -> Mapping[str, Ask]:
+        path = f"v1/{self.names.location}/repositories"
+        repositories = Request("artifactregistry", path, (("pageSize", PAGE),), "repositories")
+        repository = Request("artifactregistry", f"v1/{self.names.repository}")
+        match = ("name", self.names.repository)
+        return {"repository": Ask("the repositories", repositories, repository, match)}
+
+    @override
+    def observe(self, found: Found) -> Live | None:
+        repository = found.get("repository")
+        if repository is None:
+            return None
+        labels = texts(repository, "labels")
+        policies = fields(repository, "cleanupPolicies")
+        return Live(
+            {
+                "format": text(repository, "format"),
+                "cleanup_policy_dry_run": flag(repository, "cleanupPolicyDryRun"),
+                "cleanup_policies": {key: describe(policies[key]) for key in sorted(policies)},
+                **labels_live(labels),
+            },
+            labels=labels,
+        )
+
+    @override
     def declared(self, live: Live | None) -> Fields:
         return {
             "format": "DOCKER",
@@ -52,12 +81,6 @@ class Repository(Resource):
             },
             **labels_declared(self.names),
         }
-
-    @override
-    def read(self, work: Work) -> Live | None:
-        name = self.names.repository
-        found = work.read("the repository", lambda: work.cloud.artifacts.get_repository(name=name))
-        return None if found is None else observe(found)
 
     @override
     def create(self, work: Work) -> None:
@@ -71,9 +94,10 @@ class Repository(Resource):
 
     @override
     def update(self, work: Work, differences: list[Difference]) -> None:
-        name = self.names.repository
-        found = work.read("the repository", lambda: work.cloud.artifacts.get_repository(name=name))
-        shaped = self.shaped(dict(found.labels) if found else {})
+        from google.protobuf import field_mask_pb2  # type: ignore[import-untyped,unused-ignore]
+
+        found = work.ask(self.asks()["repository"])
+        shaped = self.shaped(texts(found, "labels"))
         paths = {each.path.partition(".")[0] for each in differences}
         mask = field_mask_pb2.FieldMask(paths=sorted(paths))
         work.call(
@@ -81,8 +105,11 @@ class Repository(Resource):
             lambda: work.cloud.artifacts.update_repository(repository=shaped, update_mask=mask),
         )
 
-    def shaped(self, labels: dict[str, str]) -> artifactregistry_v1.Repository:
+    def shaped(self, labels: dict[str, str]) -> "artifactregistry_v1.Repository":
         """The repository as we declare it."""
+        from google.cloud import artifactregistry_v1
+        from google.protobuf import duration_pb2  # type: ignore[import-untyped,unused-ignore]
+
         policy = artifactregistry_v1.CleanupPolicy
         keep = policy(
             id=KEEP,
@@ -115,31 +142,15 @@ class Repository(Resource):
         work.wait("deleting", deleting)
 
 
-def observe(found: artifactregistry_v1.Repository) -> Live:
-    """A repository's fields."""
-    return Live(
-        {
-            "format": found.format_.name,
-            "cleanup_policy_dry_run": found.cleanup_policy_dry_run,
-            "cleanup_policies": {
-                key: describe(found.cleanup_policies[key]) for key in sorted(found.cleanup_policies)
-            },
-            **labels_live(found.labels),
-        },
-        labels=dict(found.labels),
-    )
-
-
-def describe(policy: artifactregistry_v1.CleanupPolicy) -> str:
-    """A cleanup policy in words; one that is not of our form, in full."""
-    recent, condition = policy.most_recent_versions, policy.condition
-    if policy.action.name == "KEEP" and recent and not recent.package_name_prefixes:
-        return f"keep the last {recent.keep_count}"
-    plain = not (condition.tag_prefixes or condition.package_name_prefixes or condition.newer_than)
-    if policy.action.name == "DELETE" and plain and condition.tag_state.name == "ANY":
-        seconds = condition.older_than.total_seconds()
-        return f"delete after {seconds / DAY:g} days"
-    return str(policy)
+def describe(policy: Value) -> Value:
+    """A cleanup policy in words; one that is not of our form, as it is."""
+    recent, condition = fields(policy, "mostRecentVersions"), fields(policy, "condition")
+    if text(policy, "action") == "KEEP" and recent.keys() == {"keepCount"}:
+        return f"keep the last {recent['keepCount']}"
+    of_age = condition.keys() == {"tagState", "olderThan"} and condition["tagState"] == "ANY"
+    if text(policy, "action") == "DELETE" and of_age:
+        return f"delete after {float(text(condition, 'olderThan').rstrip('s')) / DAY:g} days"
+    return policy
 
 
 @dataclass(frozen=True)
@@ -147,9 +158,9 @@ class RepositoryScope(Scope):
     """The repository's policy."""
 
     @override
-    def get(self, cloud: Cloud, request: iam_policy_pb2.GetIamPolicyRequest) -> policy_pb2.Policy:
-        return cloud.artifacts.get_iam_policy(request)
+    def request(self) -> Request:
+        return get_policy("artifactregistry", "v1", self.resource)
 
     @override
-    def set(self, cloud: Cloud, request: iam_policy_pb2.SetIamPolicyRequest) -> None:
-        cloud.artifacts.set_iam_policy(request)
+    def set(self, cloud: Cloud, policy: Json) -> None:
+        cloud.artifacts.set_iam_policy(replacing(self.resource, policy))

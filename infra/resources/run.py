@@ -5,23 +5,20 @@ are each release's. Until the first release the service runs Google's placeholde
 variables and probes that are about our own image.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar, override
-
-from google.cloud import run_v2
-from google.iam.v1 import iam_policy_pb2, policy_pb2  # type: ignore[import-untyped]
 
 from infra import manifest
 from infra.causes import cause_of
 from infra.cloud import Cloud
-from infra.names import PLACEHOLDER_IMAGE
-from infra.resources import shape
-from infra.resources.base import Difference, Fields, Live, Resource, Work
-from infra.resources.iam import Scope
-from infra.resources.secrets import find_versions
+from infra.names import PLACEHOLDER_IMAGE, Names
+from infra.resources import run_writes, shape
+from infra.resources.asks import Ask, fields, flag, listed, text, texts
+from infra.resources.base import Difference, Fields, Found, Live, Resource, Work
+from infra.resources.iam import Scope, get_policy, replacing
+from infra.resources.secrets import ask_versions, find_versions, versions_found
+from infra.rest import Json, Request
 from infra.retry import CloudError
 from infra.yaml_file import Value
 
@@ -39,8 +36,7 @@ SHAPE = ("resources", "ports")
 class Shaped(Resource):
     """What the manifest describes."""
 
-    folder: Path
-    """The service's."""
+    manifests: manifest.Manifests
 
     @property
     def secrets(self) -> list[str]:
@@ -49,13 +45,7 @@ class Shaped(Resource):
 
     def manifest(self, versions: Mapping[str, str]) -> manifest.Manifest:
         """The manifest, without the variables of secrets that have no value yet."""
-        return manifest.read(
-            self.folder,
-            self.names.environment,
-            image=PLACEHOLDER_IMAGE,
-            versions=versions,
-            partial=True,
-        )
+        return self.manifests.manifest(versions)
 
     @override
     def differences(self, live: Live) -> list[Difference]:
@@ -67,7 +57,7 @@ class Shaped(Resource):
 
     def versions(self, work: Work) -> dict[str, str]:
         """The newest version of each secret that has one."""
-        return find_versions(work, self.names.project, dict.fromkeys(self.secrets))
+        return find_versions(work, self.names.project, self.secrets)
 
 
 @dataclass(frozen=True)
@@ -82,13 +72,34 @@ class Service(Shaped):
         return self.names.name
 
     @override
+    def asks(self) -> Mapping[str, Ask]:
+        service = ask_service(self.names)
+        return {"service": service, **ask_versions(self.names.project, self.secrets)}
+
+    @override
+    def observe(self, found: Found) -> Live | None:
+        service = found.get("service")
+        if service is None:
+            return None
+        why = failure(service) if is_settled(service) else ""
+        state = {
+            "image": text(serving(service), "image"),
+            READY: why,
+            "uri": text(service, "uri"),
+            **{f"{SECRET}{name}": version for name, version in versions_found(found).items()},
+        }
+        pending = "" if is_settled(service) else "Cloud Run is still bringing out the last change"
+        labels = texts(service, "labels")
+        return Live(fields(service), labels=labels, pending=pending, state=state)
+
+    @override
     def declared(self, live: Live | None) -> Fields:
         versions = versions_of(live)
-        fields = self.manifest(versions).fields
-        del fields["name"]
+        declared = self.manifest(versions).fields
+        del declared["name"]
         if live is None or live.state["image"] == PLACEHOLDER_IMAGE:
-            return placeholder(fields)
-        return without_image(fields, "template")
+            return placeholder(declared)
+        return without_image(declared, "template")
 
     @override
     def differences(self, live: Live) -> list[Difference]:
@@ -98,57 +109,37 @@ class Service(Shaped):
         return found
 
     @override
-    def read(self, work: Work) -> Live | None:
-        found = self.find(work)
-        if found is None:
-            return None
-        return observe(found, self.versions(work))
-
-    def find(self, work: Work) -> run_v2.Service | None:
-        """The service itself."""
-        name = self.names.service
-        return work.read("the service", lambda: work.cloud.run_services.get_service(name=name))
-
-    @override
     def create(self, work: Work) -> None:
-        fields = self.declared(None)
-        manifest.serving_container(fields["template"])["image"] = PLACEHOLDER_IMAGE
-        request = run_v2.CreateServiceRequest(
-            parent=self.names.location, service_id=self.name, service=manifest.to_service(fields)
-        )
-        creating = work.call("create", lambda: work.cloud.run_services.create_service(request))
-        work.wait("creating", creating)
+        declared = self.declared(None)
+        manifest.serving_container(declared["template"])["image"] = PLACEHOLDER_IMAGE
+        run_writes.create_service(work, self.names, declared)
         self.wait_until_ready(work, "creating")
 
     @override
-    def update(self, work: Work, differences: list[Difference]) -> str | None:
-        found = self.find(work)
-        if found is None:
-            return None
-        live = observe(found, self.versions(work))
-        fields = manifest.as_fields(shape.lay_over(self.declared(live), dict(live.fields)))
-        template = manifest.as_fields(fields["template"])
+    def update(self, work: Work, differences: list[Difference]) -> None:
+        live = work.look(self)
+        if live is None:
+            return
+        laid = manifest.as_fields(shape.lay_over(self.declared(live), dict(live.fields)))
+        template = manifest.as_fields(laid["template"])
         # A revision of that name exists, with another configuration.
         template.pop("revision", None)
         if any(each.path == READY for each in differences):
             annotations = manifest.as_fields(template.setdefault("annotations", {}))
-            annotations[ATTEMPT] = str(found.generation + 1)
-        request = run_v2.UpdateServiceRequest(service=manifest.to_service(fields))
-        updating = work.call("update", lambda: work.cloud.run_services.update_service(request))
-        work.wait("updating", updating)
+            annotations[ATTEMPT] = str(int(text(dict(live.fields), "generation") or "0") + 1)
+        run_writes.update_service(work, laid)
         self.wait_until_ready(work, "updating")
-        return None
 
     def wait_until_ready(self, work: Work, doing: str) -> None:
         """Returns when the service is as it was asked to be. Raises CloudError."""
-        last: list[run_v2.Service | None] = [None]
+        last: list[Value] = [None]
 
         def settled() -> bool:
-            last[0] = found = self.find(work)
+            last[0] = found = work.ask(ask_service(self.names))
             return found is None or is_settled(found)
 
         work.retry.until(doing, settled)
-        why = failure(last[0]) if last[0] else ""
+        why = failure(last[0])
         if why:
             cause = cause_of(why)
             raise CloudError(
@@ -157,32 +148,27 @@ class Service(Shaped):
 
     @override
     def delete(self, work: Work) -> None:
-        name = self.names.service
-        deleting = work.call("delete", lambda: work.cloud.run_services.delete_service(name=name))
-        work.wait("deleting", deleting)
+        run_writes.delete_service(work, self.names)
 
 
-def observe(found: run_v2.Service, versions: Mapping[str, str]) -> Live:
-    """A service's fields, and what is deployed."""
-    fields: Fields = json.loads(run_v2.Service.to_json(found, **AS_DECLARED))
-    why = failure(found) if is_settled(found) else ""
-    state = {
-        "image": serving(found.template).image,
-        READY: why,
-        "uri": found.uri,
-        **{f"{SECRET}{name}": version for name, version in versions.items()},
-    }
-    pending = "" if is_settled(found) else "Cloud Run is still bringing out the last change"
-    return Live(fields, labels=dict(found.labels), pending=pending, state=state)
+def ask_service(names: Names) -> Ask:
+    """Asks for the service."""
+    services = Request("run", f"v2/{names.location}/services", (), "services")
+    service = Request("run", f"v2/{names.service}")
+    return Ask("the services", services, service, ("name", names.service))
 
 
-AS_DECLARED = {"use_integers_for_enums": False, "always_print_fields_with_no_presence": False}
+def ask_job(names: Names) -> Ask:
+    """Asks for the job that migrates."""
+    jobs = Request("run", f"v2/{names.location}/jobs", (), "jobs")
+    job = Request("run", f"v2/{names.migrate_job}")
+    return Ask("the jobs", jobs, job, ("name", names.migrate_job))
 
 
-def serving(template: run_v2.RevisionTemplate) -> run_v2.Container:
+def serving(service: Value) -> Json:
     """The container that gets the requests."""
-    containers = list(template.containers)
-    return next((each for each in containers if each.ports), containers[0])
+    containers = listed(service, "template", "containers")
+    return next((each for each in containers if each.get("ports")), containers[0])
 
 
 def versions_of(live: Live | None) -> dict[str, str]:
@@ -195,35 +181,36 @@ def versions_of(live: Live | None) -> dict[str, str]:
     }
 
 
-def is_settled(found: run_v2.Service) -> bool:
+def is_settled(service: Value) -> bool:
     """Whether Cloud Run has seen the last change, and is done with it, well or not."""
-    return not found.reconciling and found.observed_generation == found.generation
+    generations = text(service, "observedGeneration"), text(service, "generation")
+    return not flag(service, "reconciling") and generations[0] == generations[1]
 
 
-def failure(found: run_v2.Service) -> str:
+def failure(service: Value) -> str:
     """Why a settled service is not ready, "" when it is."""
-    condition = found.terminal_condition
-    if condition.state == run_v2.Condition.State.CONDITION_FAILED:
-        return condition.message or "Cloud Run does not say why"
+    condition = fields(service, "terminalCondition")
+    if text(condition, "state") == "CONDITION_FAILED":
+        return text(condition, "message") or "Cloud Run does not say why"
     return ""
 
 
-def placeholder(fields: Fields) -> Fields:
+def placeholder(declared: Fields) -> Fields:
     """The shape, of a service that runs the placeholder."""
-    template = manifest.as_fields(fields["template"])
+    template = manifest.as_fields(declared["template"])
     container = manifest.serving_container(template)
     kept = {key: value for key, value in template.items() if key not in UNRELATED}
     containers: list[Value] = [{key: container[key] for key in SHAPE if key in container}]
-    return {**fields, "template": {**kept, "containers": containers}}
+    return {**declared, "template": {**kept, "containers": containers}}
 
 
-def without_image(fields: Fields, *path: str) -> Fields:
+def without_image(declared: Fields, *path: str) -> Fields:
     """The shape, without the image that each release gives."""
-    template = fields
+    template = declared
     for key in path:
         template = manifest.as_fields(template[key])
     manifest.serving_container(template).pop("image", None)
-    return fields
+    return declared
 
 
 @dataclass(frozen=True)
@@ -243,14 +230,30 @@ class Job(Shaped):
         return [self.names.password_secret]
 
     @override
-    def declared(self, live: Live | None) -> Fields:
-        return self.shaped(versions_of(live))
+    def asks(self) -> Mapping[str, Ask]:
+        return {"job": ask_job(self.names), **ask_versions(self.names.project, self.secrets)}
 
-    def shaped(self, versions: Mapping[str, str]) -> Fields:
-        """The job's shape, without the image."""
-        fields = manifest.job_fields(self.manifest(versions), PLACEHOLDER_IMAGE)
-        del fields["name"]
-        return without_image(fields, "template", "template")
+    @override
+    def observe(self, found: Found) -> Live | None:
+        job = found.get("job")
+        if job is None:
+            return None
+        pinned = [
+            text(reference, "version")
+            for container in listed(job, "template", "template", "containers")
+            for each in listed(container, "env")
+            if (reference := fields(each, "valueSource", "secretKeyRef"))
+        ]
+        versions = versions_found(found)
+        state = {f"{SECRET}{name}": version for name, version in versions.items()}
+        state[PINNED] = pinned[0] if pinned else ""
+        return Live(fields(job), labels=texts(job, "labels"), state=state)
+
+    @override
+    def declared(self, live: Live | None) -> Fields:
+        declared = manifest.job_fields(self.manifest(versions_of(live)), PLACEHOLDER_IMAGE)
+        del declared["name"]
+        return without_image(declared, "template", "template")
 
     @override
     def differences(self, live: Live) -> list[Difference]:
@@ -261,62 +264,28 @@ class Job(Shaped):
         return found
 
     @override
-    def read(self, work: Work) -> Live | None:
-        found = self.find(work)
-        return None if found is None else observe_job(found, self.versions(work))
-
-    def find(self, work: Work) -> run_v2.Job | None:
-        """The job itself."""
-        name = self.names.migrate_job
-        return work.read("the job", lambda: work.cloud.run_jobs.get_job(name=name))
-
-    @override
     def create(self, work: Work) -> None:
-        job = manifest.job(self.manifest(self.versions(work)), PLACEHOLDER_IMAGE)
-        job.name = ""
-        request = run_v2.CreateJobRequest(parent=self.names.location, job_id=self.name, job=job)
-        creating = work.call("create", lambda: work.cloud.run_jobs.create_job(request))
-        work.wait("creating", creating)
+        run_writes.create_job(work, self.names, self.manifest(self.versions(work)))
 
     @override
     def update(self, work: Work, differences: list[Difference]) -> None:
-        found = self.find(work)
-        if found is None:
+        live = work.look(self)
+        if live is None:
             return
-        live = observe_job(found, self.versions(work))
         declared = self.declared(live)
-        fields = shape.lay_over(declared, dict(live.fields))
+        laid = manifest.as_fields(shape.lay_over(declared, dict(live.fields)))
         # A run of the job has to have the password that the user has now.
-        job_container(fields)["env"] = job_container(declared)["env"]
-        job: run_v2.Job = run_v2.Job.from_json(json.dumps(fields))
-        request = run_v2.UpdateJobRequest(job=job)
-        updating = work.call("update", lambda: work.cloud.run_jobs.update_job(request))
-        work.wait("updating", updating)
+        job_container(laid)["env"] = job_container(declared)["env"]
+        run_writes.update_job(work, laid)
 
     @override
     def delete(self, work: Work) -> None:
-        name = self.names.migrate_job
-        deleting = work.call("delete", lambda: work.cloud.run_jobs.delete_job(name=name))
-        work.wait("deleting", deleting)
+        run_writes.delete_job(work, self.names)
 
 
-def observe_job(found: run_v2.Job, versions: Mapping[str, str]) -> Live:
-    """A job's fields."""
-    fields: Fields = json.loads(run_v2.Job.to_json(found, **AS_DECLARED))
-    pinned = [
-        each.value_source.secret_key_ref.version
-        for container in found.template.template.containers
-        for each in container.env
-        if each.value_source.secret_key_ref.secret
-    ]
-    state = {f"{SECRET}{name}": version for name, version in versions.items()}
-    state[PINNED] = pinned[0] if pinned else ""
-    return Live(fields, labels=dict(found.labels), state=state)
-
-
-def job_container(fields: Value) -> Fields:
+def job_container(job: Fields) -> Fields:
     """The container of a job."""
-    execution = manifest.as_fields(manifest.as_fields(fields)["template"])
+    execution = manifest.as_fields(job["template"])
     return manifest.serving_container(execution["template"])
 
 
@@ -325,9 +294,9 @@ class ServiceScope(Scope):
     """The service's policy."""
 
     @override
-    def get(self, cloud: Cloud, request: iam_policy_pb2.GetIamPolicyRequest) -> policy_pb2.Policy:
-        return cloud.run_services.get_iam_policy(request)
+    def request(self) -> Request:
+        return get_policy("run", "v2", self.resource)
 
     @override
-    def set(self, cloud: Cloud, request: iam_policy_pb2.SetIamPolicyRequest) -> None:
-        cloud.run_services.set_iam_policy(request)
+    def set(self, cloud: Cloud, policy: Json) -> None:
+        cloud.run_services.set_iam_policy(replacing(self.resource, policy))

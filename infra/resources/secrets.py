@@ -3,32 +3,33 @@
 A value is never a field, so that no plan, log or argument ever holds one.
 """
 
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+# ruff: noqa: PLC0415
+
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from secrets import token_urlsafe
 from typing import ClassVar, override
 
-from google.cloud import secretmanager_v1
-from google.iam.v1 import iam_policy_pb2, policy_pb2  # type: ignore[import-untyped]
-from google.protobuf import field_mask_pb2  # type: ignore[import-untyped,unused-ignore]
-
-from infra.causes import is_absent
 from infra.cloud import Cloud
+from infra.resources.asks import Ask, last, text, texts
 from infra.resources.base import (
     Difference,
     Fields,
+    Found,
     Live,
     Resource,
     Work,
     labels_declared,
     labels_live,
 )
-from infra.resources.iam import Scope
+from infra.resources.iam import Scope, get_policy, replacing
+from infra.rest import Json, Request
 from infra.retry import CloudError
+from infra.yaml_file import Value
 
 PASSWORD_BYTES = 32
-PAGE = 1000
+PAGE = "1000"
+VERSION = "version "
 APPLIED = "cookiecutter-cloudrun-applied-version"
 """Annotation: the version of the password that the database user has."""
 
@@ -47,16 +48,25 @@ class Secret(Resource):
         return self.secret
 
     @override
+    def asks(self) -> Mapping[str, Ask]:
+        return {"secret": ask_secret(self.names.project, self.name)}
+
+    @override
+    def observe(self, found: Found) -> Live | None:
+        secret = found.get("secret")
+        if secret is None:
+            return None
+        labels = texts(secret, "labels")
+        return Live(labels_live(labels), labels=labels)
+
+    @override
     def declared(self, live: Live | None) -> Fields:
         return labels_declared(self.names)
 
     @override
-    def read(self, work: Work) -> Live | None:
-        found = find_secret(work, self.names.project, self.name)
-        return None if found is None else observe(found)
-
-    @override
     def create(self, work: Work) -> None:
+        from google.cloud import secretmanager_v1
+
         automatic = secretmanager_v1.Replication(automatic=secretmanager_v1.Replication.Automatic())
         secret = secretmanager_v1.Secret(replication=automatic, labels=self.names.labels)
         request = secretmanager_v1.CreateSecretRequest(
@@ -66,11 +76,7 @@ class Secret(Resource):
 
     @override
     def update(self, work: Work, differences: list[Difference]) -> None:
-        found = find_secret(work, self.names.project, self.name)
-        labels = {**(found.labels if found else {}), **self.names.labels}
-        full = self.names.secret(self.name)
-        secret = secretmanager_v1.Secret(name=full, labels=labels, etag=found.etag if found else "")
-        patch(work, secret, "labels")
+        patch(work, self.names.project, self.name, "labels", self.names.labels)
 
     @override
     def delete(self, work: Work) -> None:
@@ -78,93 +84,92 @@ class Secret(Resource):
         work.call("delete", lambda: work.cloud.secrets.delete_secret(name=name))
 
 
-def patch(work: Work, secret: secretmanager_v1.Secret, *paths: str) -> None:
-    """Changes fields of a secret."""
-    mask = field_mask_pb2.FieldMask(paths=paths)
-    work.call("update", lambda: work.cloud.secrets.update_secret(secret=secret, update_mask=mask))
-
-
-def observe(secret: secretmanager_v1.Secret) -> Live:
-    """A secret's fields."""
-    return Live(labels_live(secret.labels), labels=dict(secret.labels))
-
-
-def find_secret(work: Work, project: str, name: str) -> secretmanager_v1.Secret | None:
-    """A secret: from the list while the plan is made, and itself later, when a list may lag."""
-    if work.reads is None:
-        full = f"projects/{project}/secrets/{name}"
-        return work.read("the secret", lambda: work.cloud.secrets.get_secret(name=full))
-    request = secretmanager_v1.ListSecretsRequest(parent=f"projects/{project}", page_size=PAGE)
-    found = work.shared(
-        ("secrets",), "the secrets", lambda: list(work.cloud.secrets.list_secrets(request))
+def ask_secret(project: str, name: str) -> Ask:
+    """Asks for a secret, by its short name."""
+    secrets = Request(
+        "secretmanager", f"v1/projects/{project}/secrets", (("pageSize", PAGE),), "secrets"
     )
-    return next((each for each in found or [] if each.name.rpartition("/")[2] == name), None)
+    secret = Request("secretmanager", f"v1/projects/{project}/secrets/{name}")
+    return Ask("the secrets", secrets, secret, ("name", name))
 
 
-def newest_version(cloud: Cloud, secret: str) -> str | None:
-    """Number of the newest version of a secret, by its full name, that can be read.
+def ask_version(project: str, name: str) -> Ask:
+    """Asks for the number of the newest version of a secret that can be read."""
+    query = (("filter", "state:ENABLED"), ("pageSize", PAGE))
+    path = f"v1/projects/{project}/secrets/{name}/versions"
+    versions = Request("secretmanager", path, query, "versions")
+    return Ask(f"the versions of {name}", versions, pick=newest, made=name)
 
-    Raises NotFound when there is no such secret.
-    """
-    request = secretmanager_v1.ListSecretVersionsRequest(parent=secret, filter="state:ENABLED")
-    versions = list(cloud.secrets.list_secret_versions(request))
-    numbers = [
-        int(each.name.rpartition("/")[2]) for each in versions if each.state.name == "ENABLED"
-    ]
+
+def ask_versions(project: str, names: Iterable[str]) -> dict[str, Ask]:
+    """Asks for the versions of secrets; see `versions_found`."""
+    return {f"{VERSION}{name}": ask_version(project, name) for name in dict.fromkeys(names)}
+
+
+def versions_found(found: Found) -> dict[str, str]:
+    """The versions to read, by the secret's short name; one that has none is left out."""
+    return {
+        key.removeprefix(VERSION): str(version)
+        for key, version in found.items()
+        if key.startswith(VERSION) and version
+    }
+
+
+def newest(versions: list[Json]) -> Value:
+    """The number of the newest version that can be read, None when there is none."""
+    enabled = [each for each in versions if text(each, "state") == "ENABLED"]
+    numbers = [int(last(each.get("name"))) for each in enabled]
     return str(max(numbers)) if numbers else None
+
+
+def find_secret(work: Work, project: str, name: str) -> Value:
+    """A secret, as JSON; None when it is not there. Raises CloudError."""
+    return work.ask(ask_secret(project, name))
 
 
 def find_version(work: Work, project: str, name: str) -> str | None:
     """The version of a secret to read: the one made in this run, or else the newest."""
-    made = work.facts.get(name)
-    if made:
-        return made
-    full = f"projects/{project}/secrets/{name}"
-    if work.reads is None:
-        return work.read("its versions", lambda: newest_of_all(work.cloud, full))
-    return work.shared(("version", name), "its versions", lambda: newest_version(work.cloud, full))
+    version = work.ask(ask_version(project, name))
+    return None if version is None else str(version)
 
 
-def newest_of_all(cloud: Cloud, secret: str) -> str | None:
-    """Like `newest_version`, of a version too that a list, which may lag, does not have yet.
+def find_certain_version(work: Work, project: str, name: str) -> str | None:
+    """Like `find_version`, of a version too that a list, which may lag, does not have yet.
 
     A version that is asked for by its number is told at once.
     """
-    newest = newest_version(cloud, secret)
+    version = find_version(work, project, name)
     while True:
-        following = int(newest or 0) + 1
-        try:
-            found = cloud.secrets.get_secret_version(name=f"{secret}/versions/{following}")
-        except Exception as error:
-            if is_absent(error):
-                return newest
-            raise
-        if found.state.name != "ENABLED":
-            return newest
-        newest = str(following)
+        path = f"v1/projects/{project}/secrets/{name}/versions/{int(version or 0) + 1}"
+        following = work.fetch(f"the versions of {name}", Request("secretmanager", path))
+        if text(following, "state") != "ENABLED":
+            return version
+        version = str(int(version or 0) + 1)
 
 
 def find_versions(work: Work, project: str, names: Iterable[str]) -> dict[str, str]:
     """The versions to read, by the secret's short name; one that has none is left out."""
-    found = {name: find_version(work, project, name) for name in names}
-    return {name: version for name, version in found.items() if version is not None}
+    return versions_found(work.ask_all(ask_versions(project, names)))
 
 
-def newest_versions(cloud: Cloud, names: Iterable[str]) -> dict[str, str]:
-    """The newest versions of secrets, by their short names; those with none are left out.
+def patch(work: Work, project: str, name: str, field: str, added: Mapping[str, str]) -> None:
+    """Adds to a secret's labels or annotations; those of others stay."""
+    from google.cloud import secretmanager_v1
+    from google.protobuf import field_mask_pb2  # type: ignore[import-untyped,unused-ignore]
 
-    Raises GoogleAPICallError, NotFound too for a secret that is not there.
-    """
-    listed = list(names)
-    if not listed:
-        return {}
-    with ThreadPoolExecutor(len(listed)) as pool:
-        found = pool.map(lambda name: newest_version(cloud, cloud.names.secret(name)), listed)
-    return {name: number for name, number in zip(listed, found, strict=True) if number}
+    found = find_secret(work, project, name)
+    secret = secretmanager_v1.Secret(
+        name=f"projects/{project}/secrets/{name}", etag=text(found, "etag")
+    )
+    getattr(secret, field).update({**texts(found, field), **added})
+    mask = field_mask_pb2.FieldMask(paths=[field])
+    work.call("update", lambda: work.cloud.secrets.update_secret(secret=secret, update_mask=mask))
 
 
 def add_version(work: Work, secret: str, value: str) -> str:
     """Adds a version to a secret, by its full name. Returns its number."""
+    from google.cloud import secretmanager_v1
+
     payload = secretmanager_v1.SecretPayload(data=value.encode())
     added = work.call(
         "add a version",
@@ -190,7 +195,6 @@ class Password(Resource):
     """
 
     kind: ClassVar[str] = "password"
-    parted: ClassVar[bool] = True
 
     @property
     @override
@@ -198,27 +202,24 @@ class Password(Resource):
         return self.names.password_secret
 
     @override
+    def asks(self) -> Mapping[str, Ask]:
+        return ask_versions(self.names.project, [self.name])
+
+    @override
+    def observe(self, found: Found) -> Live | None:
+        version = versions_found(found).get(self.name)
+        kept = "the secret it is in stays"
+        return None if version is None else Live({}, kept=kept, state={"version": version})
+
+    @override
     def declared(self, live: Live | None) -> Fields:
         return {}
 
     @override
-    def read(self, work: Work) -> Live | None:
-        version = find_version(work, self.names.project, self.name)
-        return None if version is None else Live({}, state={"version": version})
-
-    @override
     def create(self, work: Work) -> None:
+        version = find_certain_version(work, self.names.project, self.name)
         secret = self.names.secret(self.name)
-        version = work.read("its versions", lambda: newest_of_all(work.cloud, secret))
         work.facts[self.name] = version or add_version(work, secret, token_urlsafe(PASSWORD_BYTES))
-
-    @override
-    def update(self, work: Work, differences: list[Difference]) -> None:
-        raise NotImplementedError
-
-    @override
-    def delete(self, work: Work) -> None:
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
@@ -226,9 +227,9 @@ class SecretScope(Scope):
     """A secret's policy."""
 
     @override
-    def get(self, cloud: Cloud, request: iam_policy_pb2.GetIamPolicyRequest) -> policy_pb2.Policy:
-        return cloud.secrets.get_iam_policy(request)
+    def request(self) -> Request:
+        return get_policy("secretmanager", "v1", self.resource)
 
     @override
-    def set(self, cloud: Cloud, request: iam_policy_pb2.SetIamPolicyRequest) -> None:
-        cloud.secrets.set_iam_policy(request)
+    def set(self, cloud: Cloud, policy: Json) -> None:
+        cloud.secrets.set_iam_policy(replacing(self.resource, policy))

@@ -16,6 +16,11 @@ type Shape = dict[str, Value]
 NAMED = {"env", "volumes", "volumeMounts", "ports"}
 WHOLE = {"env", "volumes", "volumeMounts"}
 """Lists in which what we do not declare is removed."""
+ONE_OF = (
+    {"httpGet", "tcpSocket", "grpc"},
+    {"secret", "cloudSqlInstance", "emptyDir", "nfs", "gcs"},
+)
+"""Kinds of probes and of volumes: one has one of them."""
 CONTAINERS = "containers"
 IMAGE = "image"
 SECRET = "secretKeyRef"  # noqa: S105
@@ -88,12 +93,18 @@ def lay_over(declared: Value, live: Value, key: str = "") -> Value:
         known = by_name(live)
         return [lay_named(each, known, key) for each in declared]
     if isinstance(declared, dict):
-        there_fields = live if isinstance(live, dict) else {}
+        there_fields = without_others(declared, live if isinstance(live, dict) else {})
         over = {
             name: lay_over(each, there_fields.get(name), name) for name, each in declared.items()
         }
         return {**there_fields, **over}
     return declared
+
+
+def without_others(declared: Shape, live: Shape) -> Shape:
+    """What is there, without the kinds of which there can be one, and another is declared."""
+    others = {key for kinds in ONE_OF if kinds & declared.keys() for key in kinds - declared.keys()}
+    return {key: value for key, value in live.items() if key not in others}
 
 
 def lay_named(declared: Value, known: Mapping[str, Shape], key: str) -> Value:

@@ -1,29 +1,33 @@
 """Cloud Storage: the bucket the source is uploaded to."""
 
-import base64
+# ruff: noqa: PLC0415
+
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar, override
-
-from google.api_core.iam import Policy  # type: ignore[import-untyped,unused-ignore]
-from google.cloud.storage import Bucket as StorageBucket  # type: ignore[import-untyped]
-from google.iam.v1 import iam_policy_pb2, policy_pb2  # type: ignore[import-untyped]
-from google.type import expr_pb2  # type: ignore[import-untyped]
+from typing import TYPE_CHECKING, ClassVar, override
 
 from infra.cloud import Cloud
+from infra.resources.asks import Ask, at, fields, flag, listed, text, texts
 from infra.resources.base import (
     Difference,
     Fields,
+    Found,
     Live,
     Resource,
     Work,
     labels_declared,
     labels_live,
 )
-from infra.resources.iam import Scope
+from infra.resources.iam import Scope, members
+from infra.rest import Json, Request
+
+if TYPE_CHECKING:
+    from google.cloud.storage import Bucket as StorageBucket  # type: ignore[import-untyped]
 
 KEPT_DAYS = 30
 BATCH = 100
+PAGE = "1000"
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,31 @@ class Bucket(Resource):
         return self.names.bucket
 
     @override
+    def asks(self) -> Mapping[str, Ask]:
+        query = (("project", self.names.project), ("maxResults", PAGE))
+        buckets = Request("storage", "storage/v1/b", query, "items")
+        bucket = Request("storage", f"storage/v1/b/{self.name}")
+        return {"bucket": Ask("the buckets", buckets, bucket, ("name", self.name))}
+
+    @override
+    def observe(self, found: Found) -> Live | None:
+        bucket = found.get("bucket")
+        if bucket is None:
+            return None
+        labels = texts(bucket, "labels")
+        access = fields(bucket, "iamConfiguration")
+        return Live(
+            {
+                "location": text(bucket, "location"),
+                "uniform_access": flag(access, "uniformBucketLevelAccess", "enabled"),
+                "public_access_prevention": text(access, "publicAccessPrevention"),
+                "lifecycle": [*listed(bucket, "lifecycle", "rule")],
+                **labels_live(labels),
+            },
+            labels=labels,
+        )
+
+    @override
     def declared(self, live: Live | None) -> Fields:
         return {
             "location": self.names.region.upper(),
@@ -49,17 +78,11 @@ class Bucket(Resource):
         }
 
     @override
-    def read(self, work: Work) -> Live | None:
-        client = work.cloud.storage
-        bucket = work.read("the bucket", lambda: client.get_bucket(self.name, retry=None))
-        return None if bucket is None else observe(bucket)
-
-    @override
     def create(self, work: Work) -> None:
-        client = work.cloud.storage
+        client, names = work.cloud.storage, self.names
         bucket = self.shaped(client.bucket(self.name))
-        region = self.names.region
-        work.call("create", lambda: client.create_bucket(bucket, location=region, retry=None))
+        create = partial(client.create_bucket, bucket, project=names.project, retry=None)
+        work.call("create", partial(create, location=names.region))
 
     @override
     def update(self, work: Work, differences: list[Difference]) -> None:
@@ -70,7 +93,7 @@ class Bucket(Resource):
             shaped = self.shaped(bucket)
             work.call("update", lambda: shaped.patch(if_metageneration_match=seen, retry=None))
 
-    def shaped(self, bucket: StorageBucket) -> StorageBucket:
+    def shaped(self, bucket: "StorageBucket") -> "StorageBucket":
         """The bucket with what we declare."""
         bucket.iam_configuration.uniform_bucket_level_access_enabled = True
         bucket.iam_configuration.public_access_prevention = "enforced"
@@ -92,58 +115,23 @@ def ignore(blob: object) -> None:
     """An object that is gone already."""
 
 
-def observe(bucket: StorageBucket) -> Live:
-    """A bucket's fields."""
-    access = bucket.iam_configuration
-    return Live(
-        {
-            "location": bucket.location,
-            "uniform_access": access.uniform_bucket_level_access_enabled,
-            "public_access_prevention": access.public_access_prevention,
-            "lifecycle": [dict(rule) for rule in bucket.lifecycle_rules],
-            **labels_live(bucket.labels),
-        },
-        labels=bucket.labels,
-    )
-
-
 @dataclass(frozen=True)
 class BucketScope(Scope):
     """A bucket's policy; `resource` is the bucket's name."""
 
     @override
-    def get(self, cloud: Cloud, request: iam_policy_pb2.GetIamPolicyRequest) -> policy_pb2.Policy:
-        bucket = cloud.storage.bucket(self.resource)
-        version = request.options.requested_policy_version
-        answer = bucket.get_iam_policy(requested_policy_version=version, retry=None)
-        policy = policy_pb2.Policy(
-            version=answer.version or 1, etag=base64.b64decode(answer.etag or "")
-        )
-        for each in answer.bindings:
-            condition = each.get("condition")
-            policy.bindings.add(
-                role=each["role"],
-                members=sorted(each.get("members", ())),
-                condition=expr_pb2.Expr(**condition) if condition else None,
-            )
-        return policy
+    def request(self) -> Request:
+        query = (("optionsRequestedPolicyVersion", "3"),)
+        return Request("storage", f"storage/v1/b/{self.resource}/iam", query)
 
     @override
-    def set(self, cloud: Cloud, request: iam_policy_pb2.SetIamPolicyRequest) -> None:
-        etag = base64.b64encode(request.policy.etag).decode()
-        policy = Policy(etag, request.policy.version)  # type: ignore[no-untyped-call]
-        policy.bindings = [binding(each) for each in request.policy.bindings]
-        cloud.storage.bucket(self.resource).set_iam_policy(policy, retry=None)
+    def set(self, cloud: Cloud, policy: Json) -> None:
+        from google.api_core.iam import Policy  # type: ignore[import-untyped,unused-ignore]
 
-
-def binding(given: policy_pb2.Binding) -> dict[str, object]:
-    """A binding in the JSON API's words."""
-    fields: dict[str, object] = {"role": given.role, "members": set(given.members)}
-    if given.HasField("condition"):
-        condition = given.condition
-        fields["condition"] = {
-            "title": condition.title,
-            "description": condition.description,
-            "expression": condition.expression,
-        }
-    return fields
+        version = at(policy, "version")
+        replacing = Policy(text(policy, "etag"), version)  # type: ignore[no-untyped-call]
+        replacing.bindings = [
+            {**binding, "members": {str(each) for each in members(binding)}}
+            for binding in listed(policy, "bindings")
+        ]
+        cloud.storage.bucket(self.resource).set_iam_policy(replacing, retry=None)

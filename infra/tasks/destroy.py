@@ -3,6 +3,7 @@
 # ruff: noqa: PLC0415
 
 import sys
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -29,15 +30,25 @@ if TYPE_CHECKING:
     from infra.plan import Plan
 
 YES = "Do not ask for the service's name to be typed."
+KEEP_DATA = "Keep the instance, the database, its user, and the password's secret."
 
 
-@task(help={"env": ENV, "service": SERVICE, "yes": YES, "lock-timeout": LOCK_TIMEOUT})
+@task(
+    help={
+        "env": ENV,
+        "service": SERVICE,
+        "yes": YES,
+        "keep-data": KEEP_DATA,
+        "lock-timeout": LOCK_TIMEOUT,
+    }
+)
 @friendly
-def destroy(
+def destroy(  # noqa: PLR0913, PLR0917
     context: Context,
     env: str | None = None,
     service: str | None = None,
     yes: bool = False,
+    keep_data: bool = False,
     lock_timeout: int = 0,
 ) -> None:
     """Delete what is the service's in an environment, its database and secrets included."""
@@ -52,7 +63,8 @@ def destroy(
         name = f"{names.name}-{opened.environment.name}"
         with Reporter() as reporter:
             session = Session(opened.cloud, reporter)
-            planned = plan(stack(opened.environment, opened.project.folder), session, to_remove)
+            decide = partial(to_remove, keep_data=keep_data)
+            planned = plan(stack(opened.environment, opened.project.folder), session, decide)
             if planned.refused or planned.failures:
                 outcome = apply.refuse(planned, session)
         if planned.refused or planned.failures:
@@ -66,16 +78,24 @@ def destroy(
             session = Session(opened.cloud, reporter)
             with stopping(session.stop):
                 lock = lock_of("destroy", opened.environment.name, lock_timeout)
-                outcome = converge.remove(planned, session, lock)
+                outcome = converge.remove(planned, session, lock, decide)
     say(f"\n{recap(name, outcome.statuses, perf_counter() - started)}")
     finish(outcome)
 
 
 def confirm(planned: "Plan", name: str, project: str) -> None:
     """Asks for the service's name to be typed. Raises ProjectError when it is not."""
+    from infra.plan import Action
+
     say(f"This deletes, in project {project}, with all that is in it:\n")
     for change in planned.due:
-        say(f"  {change.resource.kind} {change.resource.name}")
+        if change.action is Action.DELETE:
+            say(f"  {change.resource.kind} {change.resource.name}")
+    kept = [change for change in planned.changes if change.reason]
+    if kept:
+        say("\nThis stays:\n")
+    for change in kept:
+        say(f"  {change.resource.kind} {change.resource.name}  {change.reason}")
     if not sys.stdin.isatty():
         raise ProjectError("nothing was deleted: there is no terminal to ask at; say --yes")
     say("\nType the service's name to go on:")

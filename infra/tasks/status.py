@@ -2,7 +2,6 @@
 
 # ruff: noqa: PLC0415
 
-from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ from infra.tasks.opening import Opened, open_cloud
 from infra.tasks.options import ENV, SERVICE, friendly
 
 if TYPE_CHECKING:
-    from google.cloud import run_v2, sqladmin_v1beta4
+    from infra.yaml_file import Value
 
 type Line = tuple[str, str]
 
@@ -38,56 +37,61 @@ def look(opened: Opened) -> list[Line]:
     """The lines, read at the same time."""
     from infra.resources.base import Reads, Work
     from infra.resources.database import Instance
-    from infra.resources.run import Job, Service
+    from infra.resources.run import ask_job, ask_service
     from infra.retry import Retry
 
+    names = opened.cloud.names
     work = Work(opened.cloud, Retry(Event()), {}, Reads())
-    names, folder = opened.cloud.names, opened.project.folder
-    with ThreadPoolExecutor() as pool:
-        service = pool.submit(Service(names, folder).find, work)
-        job = pool.submit(Job(names, folder).find, work)
-        instance = pool.submit(Instance(names).find, work)
-        lines = service_lines(service.result()) + job_lines(job.result())
-        lines += database_lines(instance.result())
+    instance = Instance(names).ask_instance()
+    found = work.ask_all(
+        {"service": ask_service(names), "job": ask_job(names), "instance": instance}
+    )
+    lines = service_lines(found["service"]) + job_lines(found["job"])
+    lines += database_lines(found["instance"])
     if not any(value != NOT_THERE for _, value in lines):
         lines.append(("", f"invoke provision --env {opened.environment.name}"))
     return lines
 
 
-def service_lines(service: "run_v2.Service | None") -> list[Line]:
+def service_lines(service: "Value") -> list[Line]:
     """The service: its address, its state, its image, and which revision gets what."""
     if service is None:
         return [("service", NOT_THERE)]
     from infra.names import PLACEHOLDER_IMAGE
+    from infra.resources.asks import last, listed, text
     from infra.resources.run import failure, is_settled, serving
 
     why = failure(service)
     state = "ready" if is_settled(service) and not why else f"not ready: {why or 'in progress'}"
-    image = serving(service.template).image
+    image = text(serving(service), "image")
     if image == PLACEHOLDER_IMAGE:
         image += "  (a placeholder, until invoke deploy)"
-    lines = [("url", service.uri), ("service", state), ("image", image)]
-    for each in service.traffic_statuses:
-        revision = each.revision or service.latest_ready_revision
-        tag = f"  {each.tag} {each.uri}" if each.tag else ""
-        lines.append(("revision", f"{revision.rpartition('/')[2]}  {each.percent} %{tag}"))
+    lines = [("url", text(service, "uri")), ("service", state), ("image", image)]
+    for each in listed(service, "trafficStatuses"):
+        revision = last(each.get("revision") or text(service, "latestReadyRevision"))
+        tag = f"  {text(each, 'tag')} {text(each, 'uri')}" if each.get("tag") else ""
+        lines.append(("revision", f"{revision}  {each.get('percent', 0)} %{tag}"))
     return lines
 
 
-def job_lines(job: "run_v2.Job | None") -> list[Line]:
+def job_lines(job: "Value") -> list[Line]:
     """The job that migrates, and how it ended last."""
     if job is None:
         return [("job", NOT_THERE)]
-    last = job.latest_created_execution
-    if not last.name:
-        return [("job", f"{job.name.rpartition('/')[2]}  never run")]
-    how = last.completion_status.name.removeprefix("EXECUTION_").lower().replace("_", " ")
-    return [("job", f"{last.name.rpartition('/')[2]}  {how}")]
+    from infra.resources.asks import fields, last, text
+
+    run = fields(job, "latestCreatedExecution")
+    if not run.get("name"):
+        return [("job", f"{last(text(job, 'name'))}  never run")]
+    how = text(run, "completionStatus").removeprefix("EXECUTION_").lower().replace("_", " ")
+    return [("job", f"{last(text(run, 'name'))}  {how}")]
 
 
-def database_lines(instance: "sqladmin_v1beta4.DatabaseInstance | None") -> list[Line]:
+def database_lines(instance: "Value") -> list[Line]:
     """The database."""
     if instance is None:
         return [("database", NOT_THERE)]
-    kind = f"{instance.database_version.name}, {instance.settings.tier}"
-    return [("database", f"{instance.name}  {instance.state.name}  ({kind})")]
+    from infra.resources.asks import text
+
+    kind = f"{text(instance, 'databaseVersion')}, {text(instance, 'settings', 'tier')}"
+    return [("database", f"{text(instance, 'name')}  {text(instance, 'state')}  ({kind})")]

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from google.cloud import secretmanager_v1, storage
 
-from infra.emulator import errors, operations
+from infra.emulator import errors, operations, products
 from infra.emulator.__main__ import listen
-from infra.emulator.api import coverage
+from infra.emulator.api import Router, coverage
+from infra.emulator.server import writes
 from infra.emulator.world import Conflict, World
 from tests.emulator.emulators import Emulator
 from tests.emulator.test_storage import client_of
@@ -141,6 +142,59 @@ def test_reading_by_post_is_no_write(emulator: Emulator, bare_project: str) -> N
     emulator.http().post(path).raise_for_status()
     emulator.http().post("/logging/v2/entries:list", json={})
     assert [one["write"] for one in emulator.calls()] == [False, False]
+
+
+def test_the_journal_goes_on_from_where_it_was_read(emulator: Emulator, bare_project: str) -> None:
+    emulator.forget()
+    http, place = emulator.http(), f"/iam/v1/projects/{bare_project}/serviceAccounts"
+    http.get(place).raise_for_status()
+    last = http.get("/emulator/journal").json()["last"]
+    http.post(place, json={"accountId": "an-account"}).raise_for_status()
+    http.get(place).raise_for_status()
+    since = {"since": last}
+    calls = http.get("/emulator/journal", params=since).json()["calls"]
+    assert [one["http"] for one in calls] == ["POST", "GET"]
+    writes = http.get("/emulator/journal", params={**since, "writes": "true"}).json()["calls"]
+    assert [one["method"] for one in writes] == ["google.iam.admin.v1.IAM.CreateServiceAccount"]
+    counts = http.get("/emulator/journal/count", params=since).json()
+    assert counts == {"calls": 2, "writes": 1, "last": 3}
+    assert http.get("/emulator/journal", params={"since": "then"}).status_code == 400
+
+
+def test_only_what_can_change_something_is_a_write() -> None:
+    read_by_post = {
+        method.rpartition(".")[2]
+        for api in Router(products.apis()).apis.values()
+        for route in api.routes
+        for method in [route.method]
+        if route.handler and route.verb == "POST" and not writes(route.verb, method)
+    }
+    assert read_by_post == {
+        "GenerateAccessToken",
+        "GetIamPolicy",
+        "ListLogEntries",
+        "TestIamPermissions",
+        "WaitOperation",
+    }
+    assert not any(writes("GET", method) for _, method, _ in coverage())
+    assert all(writes(verb, "storage.objects.insert") for verb in ("POST", "PUT", "PATCH"))
+
+
+def test_nothing_is_under_the_emulators_own_name_but_what_it_names(emulator: Emulator) -> None:
+    answer = emulator.http().get("/emulator/nothing")
+    assert answer.status_code == 404
+    assert "GET /emulator/journal" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("given", ["-1", "nan", "1e9"])
+def test_a_latency_that_is_none_is_usage(tmp_path: Path, given: str) -> None:
+    command = [sys.executable, "-m", "infra.emulator", "--state", str(tmp_path / "state")]
+    done = subprocess.run(
+        [*command, f"--latency={given}"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "--latency" in done.stderr
+    assert not (tmp_path / "state").exists()
 
 
 def test_coverage_tells_what_is_implemented() -> None:

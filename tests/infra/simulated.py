@@ -8,18 +8,19 @@ at a call, and its calls fail from then on; nothing of it may catch that.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from threading import Condition
 from types import SimpleNamespace
 from unittest import mock
 
-import requests
 from google.api_core.retry import retry_unary
 from google.auth.transport.requests import AuthorizedSession
 
 from infra.cloud import Cloud
 from infra.emulated_clock import EmulatedClock
+from infra.rest import Request, Rest
 from tests.infra.disturbances import Kill
-from tests.infra.worlds import Died
+from tests.infra.worlds import Died, Send
 
 QUIET = 0.002
 """Real seconds without a call after which nobody is taken to be about to make one."""
@@ -99,35 +100,43 @@ class Simulation:
     @contextmanager
     def living(self, process: Process) -> Iterator[Process]:
         """Inside, the process lives, unless it dies."""
-        key = id(process.cloud.credentials)
-        self.processes[key] = process
+        # What writes is known by its credentials, and what reads is one for each cloud.
+        keys = id(process.cloud.credentials), id(process.cloud.rest)
+        self.processes.update(dict.fromkeys(keys, process))
         try:
             yield process
         finally:
-            del self.processes[key]
+            for key in keys:
+                del self.processes[key]
 
     @contextmanager
     def running(self) -> Iterator["Simulation"]:
-        """Inside, every call of Google's clients in this process is one of the simulation's."""
-        send = AuthorizedSession.request
+        """Inside, every call of this process's clients is one of the simulation's."""
+        write, read = AuthorizedSession.request, Rest.send
 
-        def request(
-            session: AuthorizedSession, method: str, url: str, *rest: object, **more: object
-        ) -> requests.Response:
-            process = self.processes.get(id(session.credentials))
-            dies = process is not None and process.dies()
-            if dies and process and process.kill and not process.kill.committed:
-                raise Died
-            with self.clock.calling():
-                answer: requests.Response = send(session, method, url, *rest, **more)  # type: ignore[no-untyped-call]
-            if dies or (process and process.dead):
-                raise Died
-            return answer
+        def request(session: AuthorizedSession, *rest: object, **more: object) -> object:
+            return self.call(id(session.credentials), partial(write, session, *rest, **more))
+
+        def fetch(rest: Rest, asked: Request) -> object:
+            return self.call(id(rest), partial(read, rest, asked))
 
         time = SimpleNamespace(sleep=self.clock.sleep, monotonic=self.clock.now)
         with (
             mock.patch.object(AuthorizedSession, "request", request),
+            mock.patch.object(Rest, "send", fetch),
             # Google's clients retry some reads themselves.
             mock.patch.object(retry_unary, "time", time),
         ):
             yield self
+
+    def call(self, key: int, send: Send) -> object:
+        """Makes a call, unless its process dies of it, before or after. Raises Died then."""
+        process = self.processes.get(key)
+        dies = process is not None and process.dies()
+        if dies and process and process.kill and not process.kill.committed:
+            raise Died
+        with self.clock.calling():
+            answer = send()
+        if process and process.dead:
+            raise Died
+        return answer

@@ -8,9 +8,8 @@ and nothing of others was touched. SWEEP=1 kills at every write, which takes som
 
 import json
 import os
-import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import sleep
@@ -30,6 +29,7 @@ from tests.infra.worlds import (
     Fuse,
     Json,
     Losing,
+    begin,
     fault,
     holds,
     hollow_cloud,
@@ -38,18 +38,6 @@ from tests.infra.worlds import (
 )
 
 TRIGGER = {"repository": "acme/orders", "connection": "github", "branch": "^main$"}
-ENVIRONMENT = """\
-project: {project}
-region: europe-west1
-service:
-  name: orders
-database:
-  deletion_protection: false
-trigger:
-  repository: acme/orders
-  connection: github
-  branch: ^main$
-"""
 EVERY = range(1, 27)
 """Writes of a first run, and then some."""
 SLICE = [(1, True), (9, False), (14, True), (19, True)]
@@ -120,29 +108,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         yield Place(emulator, folder, snapshot(emulator.host, "undisturbed"))
 
 
-@pytest.fixture
-def begin(tmp_path: Path) -> Callable[[str, str], subprocess.Popen[str]]:
-    """Begins the command itself, in a process of its own."""
-    folder = write(tmp_path)
-    (folder / "environments").mkdir()
-    (folder / "pyproject.toml").touch()
-    (folder / "tasks.py").write_text("from infra.tasks import namespace as namespace\n")
-
-    def start(host: str, project: str) -> subprocess.Popen[str]:
-        text = ENVIRONMENT.format(project=project)
-        (folder / "environments" / "stg.yaml").write_text(text)
-        return subprocess.Popen(
-            [sys.executable, "-m", "invoke", "provision", "--env", "stg"],
-            cwd=folder,
-            env={**os.environ, "CLOUD_EMULATOR_HOST": host},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-
-    return start
-
-
 def outlive(place: Place) -> None:
     """Lets the lease of a dead run come to its end."""
     clock = EmulatedClock(place.host)
@@ -167,12 +132,12 @@ def nothing_to_do(outcome: Outcome) -> bool:
 
 @pytest.mark.parametrize(("nth", "committed"), POINTS)
 def test_a_run_that_is_killed_at_a_write_is_finished_by_the_next(
-    place: Place, begin: Callable[[str, str], subprocess.Popen[str]], nth: int, committed: bool
+    place: Place, tmp_path: Path, nth: int, committed: bool
 ) -> None:
     project = f"killed-{nth}-{'after' if committed else 'before'}"
     ours = place.service(project)
     with fault(place.emulator, kind="hang", write=True, nth=nth, after=committed) as held:
-        process = begin(place.host, project)
+        process = begin(write(tmp_path), place.host, project)
         assert process.stdout
         with process.stdout:
             while process.poll() is None and not holds(place.emulator, held):

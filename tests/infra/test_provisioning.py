@@ -7,18 +7,21 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 from google.api_core.exceptions import NotFound
-from google.auth.transport.requests import AuthorizedSession
 from google.cloud import artifactregistry_v1
 from google.iam.v1 import iam_policy_pb2, options_pb2, policy_pb2  # type: ignore[import-untyped]
 from google.protobuf import field_mask_pb2  # type: ignore[import-untyped,unused-ignore]
 
 from infra.apply import Outcome, refuse
+from infra.clock import SYSTEM, Clock
 from infra.cloud import Cloud
-from infra.converge import Lock, converge, remove
+from infra.converge import Lock, check, converge, remove
 from infra.environment import Environment
 from infra.events import Event, Finished, Status
 from infra.plan import Session, plan, to_remove
@@ -31,6 +34,8 @@ from tests.infra.test_manifest import write
 OTHER = policy_pb2.Binding(role="roles/viewer", members=["user:ann@acme.com"])
 SAME_ROLE = policy_pb2.Binding(role="roles/cloudsql.client", members=["user:bob@acme.com"])
 
+type Call = dict[str, Any]
+
 
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
@@ -39,20 +44,34 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield running.host
 
 
+class Journal:
+    """What an emulator was asked, by whichever client."""
+
+    def __init__(self, host: str) -> None:
+        self.url = f"http://{host}/emulator/journal"
+
+    def clear(self) -> None:
+        """Forgets what was asked."""
+        httpx.delete(self.url, trust_env=False).raise_for_status()
+
+    @property
+    def calls(self) -> list[Call]:
+        """What was asked since."""
+        calls: list[Call] = httpx.get(self.url, trust_env=False).json()["calls"]
+        return calls
+
+    @property
+    def writes(self) -> list[str]:
+        """The calls that were meant to change something."""
+        return [f"{each['http']} {each['path']}" for each in self.calls if each["write"]]
+
+
 @pytest.fixture
-def writes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Every request that is no read, by whichever client."""
-    made: list[str] = []
-    send = AuthorizedSession.request
-
-    def request(self: AuthorizedSession, method: str, url: str, **more: object) -> object:
-        is_read = method.upper() == "GET" or url.partition("?")[0].endswith(":getIamPolicy")
-        if not is_read:
-            made.append(f"{method} {url}")
-        return send(self, method, url, **more)  # type: ignore[no-untyped-call]
-
-    monkeypatch.setattr(AuthorizedSession, "request", request)
-    return made
+def journal(host: str) -> Journal:
+    """What the emulator is asked from here on."""
+    journal = Journal(host)
+    journal.clear()
+    return journal
 
 
 @dataclass
@@ -62,6 +81,7 @@ class Ours:
     cloud: Cloud
     folder: Path
     events: list[Event] = field(default_factory=list)
+    clock: Clock = SYSTEM
 
     @classmethod
     def make(cls, host: str, folder: Path, project: str, **fields: object) -> "Ours":
@@ -84,17 +104,23 @@ class Ours:
                 if left[0] <= 0:
                     session.stop.set()
 
-        session = Session(self.cloud, emit, adopt)
+        session = Session(self.cloud, emit, adopt, clock=self.clock)
         resources = stack(self.cloud.environment, self.folder)
         return converge(resources, session, Lock("invoke provision", lock_timeout))
 
-    def destroy(self) -> Outcome:
+    def check(self) -> Outcome:
+        """Says what would change."""
+        session = Session(self.cloud, self.events.append, clock=self.clock)
+        return check(stack(self.cloud.environment, self.folder), session)
+
+    def destroy(self, *, keep_data: bool = False) -> Outcome:
         """Removes."""
-        session = Session(self.cloud, self.events.append)
-        planned = plan(stack(self.cloud.environment, self.folder), session, to_remove)
+        session = Session(self.cloud, self.events.append, clock=self.clock)
+        decide = partial(to_remove, keep_data=keep_data)
+        planned = plan(stack(self.cloud.environment, self.folder), session, decide)
         if planned.refused or planned.failures:
             return refuse(planned, session)
-        return remove(planned, session, Lock("invoke destroy"))
+        return remove(planned, session, Lock("invoke destroy"), decide)
 
     def told(self) -> str:
         """All that was said."""
@@ -130,15 +156,15 @@ def is_well(outcome: Outcome) -> bool:
     return set(outcome.statuses.values()) <= {Status.OK, Status.CHANGED}
 
 
-def test_the_second_run_makes_no_write(make: Make, writes: list[str]) -> None:
+def test_the_second_run_makes_no_write(make: Make, journal: Journal) -> None:
     ours = make("second-run")
     first = ours.provision()
     assert is_well(first), ours.told()
     assert first.count(Status.CHANGED)
-    writes.clear()
+    journal.clear()
     second = ours.provision()
     assert second.count(Status.OK) == len(second.statuses), ours.told()
-    assert writes == []
+    assert journal.writes == []
 
 
 @pytest.mark.parametrize("until", [1, 4, 8, 12])
@@ -193,17 +219,17 @@ def test_ctrl_c_waits_for_what_is_in_flight_and_recaps(make: Make, host: str) ->
     assert is_well(ours.provision()), ours.told()
 
 
-def test_what_is_somebody_elses_is_refused_before_any_write(make: Make, writes: list[str]) -> None:
+def test_what_is_somebody_elses_is_refused_before_any_write(make: Make, journal: Journal) -> None:
     theirs = make("foreign-bucket")
     assert is_well(theirs.provision())
     bucket = theirs.cloud.storage.get_bucket(theirs.cloud.names.bucket)
     bucket.labels = {"team": "data"}
     bucket.patch()
-    writes.clear()
+    journal.clear()
     refused = theirs.provision()
     assert refused.count(Status.FAILED) == 1
     assert "--adopt" in theirs.told()
-    assert writes == []
+    assert journal.writes == []
     assert is_well(theirs.provision(adopt=True))
     labels = theirs.cloud.storage.get_bucket(theirs.cloud.names.bucket).labels
     assert labels["team"] == "data"
@@ -257,25 +283,25 @@ def test_the_password_is_told_to_nobody(make: Make) -> None:
     assert ours.cloud.secrets.get_secret(name=secret).annotations[APPLIED] == "1"
 
 
-def test_a_protected_database_keeps_everything(make: Make, writes: list[str]) -> None:
+def test_a_protected_database_keeps_everything(make: Make, journal: Journal) -> None:
     ours = make("protected")
     assert is_well(ours.provision())
-    writes.clear()
+    journal.clear()
     assert ours.destroy().count(Status.FAILED) == 1
     assert "deletion_protection: false" in ours.told()
-    assert writes == []
+    assert journal.writes == []
 
 
-def test_what_is_destroyed_is_gone_and_once_only(make: Make, writes: list[str]) -> None:
+def test_what_is_destroyed_is_gone_and_once_only(make: Make, journal: Journal) -> None:
     ours = make("destroyed", database={"deletion_protection": False})
     assert is_well(ours.provision())
     assert is_well(ours.destroy()), ours.told()
     with pytest.raises(NotFound):
         ours.cloud.run_services.get_service(name=ours.cloud.names.service)
     assert not [each for each in ours.policy().bindings if "orders" in str(each.members)]
-    writes.clear()
+    journal.clear()
     assert not ours.destroy().count(Status.CHANGED)
-    assert writes == []
+    assert journal.writes == []
 
 
 def test_a_connection_that_waits_for_consent_is_no_failure(make: Make) -> None:

@@ -5,10 +5,14 @@ process through and then fails every call, as if it had died; `Losing` loses ans
 """
 
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from unittest import mock
@@ -16,9 +20,12 @@ from unittest import mock
 import requests
 from google.auth.transport.requests import AuthorizedSession
 
+from infra.rest import Request, Rest
 from tests.emulator.emulators import Emulator
 
 REGION = "europe-west1"
+PROJECT = "PROJECT"
+"""What stands for the project's id and number."""
 LEASES = "cookiecutter-cloudrun/lease-"
 type Json = dict[str, "Json"] | list["Json"] | str | int | float | bool | None
 
@@ -41,8 +48,9 @@ def snapshot(host: str, project: str) -> dict[str, Json]:
         world[title] = read.all(path, key)
     world["project policy"] = read.policy(f"cloudresourcemanager/v3/projects/{project}")
     for bucket in names(world["buckets"]):
-        world[f"policy of bucket {bucket}"] = read.one(f"storage/storage/v1/b/{bucket}/iam")
-        objects = names(read.all(f"storage/storage/v1/b/{bucket}/o", "items"))
+        path = f"storage/storage/v1/b/{bucket.replace(PROJECT, project)}"
+        world[f"policy of bucket {bucket}"] = read.one(f"{path}/iam")
+        objects = names(read.all(f"{path}/o", "items"))
         world[f"objects of {bucket}"] = [each for each in objects if not each.startswith(LEASES)]
     for secret in map(last, names(world["secrets"])):
         path = f"secretmanager/v1/projects/{project}/secrets/{secret}"
@@ -119,9 +127,9 @@ class Reader:
         if answer.status_code in {403, 404}:
             return None
         answer.raise_for_status()
-        text = answer.text.replace(self.project, "PROJECT")
+        text = answer.text.replace(self.project, PROJECT)
         if self.number:
-            text = text.replace(self.number, "PROJECT")
+            text = text.replace(self.number, PROJECT)
         return normalised(json.loads(text))
 
 
@@ -163,24 +171,26 @@ class Died(BaseException):
     """The process is no more; nothing of ours may catch it."""
 
 
-type Send = Callable[[], requests.Response]
+type Send = Callable[[], object]
 
 
 @contextmanager
-def intercepted(hook: Callable[[str, str, Send], requests.Response]) -> Iterator[None]:
-    """Gives each request of Google's clients in this process to the hook, with what sends it."""
-    send = AuthorizedSession.request
+def intercepted(hook: Callable[[str, str, Send], object]) -> Iterator[None]:
+    """Gives each request of this process to the hook, with what sends it."""
+    send, read = AuthorizedSession.request, Rest.send
 
     def request(
         self: AuthorizedSession, method: str, url: str, *rest: object, **more: object
-    ) -> requests.Response:
-        def forward() -> requests.Response:
-            answer: requests.Response = send(self, method, url, *rest, **more)  # type: ignore[no-untyped-call]
-            return answer
+    ) -> object:
+        return hook(method, url, partial(send, self, method, url, *rest, **more))
 
-        return hook(method, url, forward)
+    def fetch(self: Rest, asked: Request) -> object:
+        return hook("GET", asked.path, partial(read, self, asked))
 
-    with mock.patch.object(AuthorizedSession, "request", request):
+    with (
+        mock.patch.object(AuthorizedSession, "request", request),
+        mock.patch.object(Rest, "send", fetch),
+    ):
         yield
 
 
@@ -197,7 +207,7 @@ class Fuse:
     count: int = 0
     lock: Lock = field(default_factory=Lock)
 
-    def __call__(self, method: str, url: str, send: Send) -> requests.Response:
+    def __call__(self, method: str, url: str, send: Send) -> object:
         with self.lock:
             if self.blown:
                 raise Died
@@ -224,7 +234,7 @@ class Losing:
     lost: list[str] = field(default_factory=list)
     lock: Lock = field(default_factory=Lock)
 
-    def __call__(self, method: str, url: str, send: Send) -> requests.Response:
+    def __call__(self, method: str, url: str, send: Send) -> object:
         call = f"{method} {url.partition('?')[0]}"
         with self.lock:
             loses = (
@@ -265,3 +275,35 @@ def holds(emulator: Emulator, key: str) -> bool:
     """Whether a fault is holding a call at this moment."""
     rules = emulator.http().get("/emulator/faults").json()["faults"]
     return any(one["holding"] for one in rules if one["id"] == key)
+
+
+ENVIRONMENT = """\
+project: {project}
+region: europe-west1
+service:
+  name: orders
+database:
+  deletion_protection: false
+trigger:
+  repository: acme/orders
+  connection: github
+  branch: ^main$
+"""
+
+
+def begin(folder: Path, host: str, project: str, *command: str) -> subprocess.Popen[str]:
+    """Begins the command itself, in a process of its own and a service's folder."""
+    environments = folder / "environments"
+    environments.mkdir(exist_ok=True)
+    (environments / "stg.yaml").write_text(ENVIRONMENT.format(project=project))
+    (folder / "pyproject.toml").touch()
+    (folder / "tasks.py").write_text("from infra.tasks import namespace as namespace\n")
+    return subprocess.Popen(
+        [sys.executable, "-m", "invoke", *(command or ("provision", "--env", "stg"))],
+        cwd=folder,
+        env={**os.environ, "CLOUD_EMULATOR_HOST": host},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )

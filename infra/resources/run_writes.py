@@ -1,0 +1,66 @@
+"""Cloud Run, written with Google's client, which is imported when something is written.
+
+What is there is sent with what is declared laid over it; a field that the client does not know yet
+is left out.
+"""
+
+# ruff: noqa: PLC0415
+
+from infra import manifest
+from infra.manifest import Manifest
+from infra.names import PLACEHOLDER_IMAGE, Names
+from infra.resources.base import Fields, Work
+
+
+def create_service(work: Work, names: Names, declared: Fields) -> None:
+    """Makes the service."""
+    from google.cloud import run_v2
+
+    request = run_v2.CreateServiceRequest(
+        parent=names.location, service_id=names.name, service=manifest.to_service(declared)
+    )
+    creating = work.call("create", lambda: work.cloud.run_services.create_service(request))
+    work.wait("creating", creating)
+
+
+def update_service(work: Work, laid: Fields) -> None:
+    """Replaces the service."""
+    from google.cloud import run_v2
+
+    request = run_v2.UpdateServiceRequest(service=manifest.to_service(laid, unknown=True))
+    updating = work.call("update", lambda: work.cloud.run_services.update_service(request))
+    work.wait("updating", updating)
+
+
+def delete_service(work: Work, names: Names) -> None:
+    """Deletes the service."""
+    name = names.service
+    deleting = work.call("delete", lambda: work.cloud.run_services.delete_service(name=name))
+    work.wait("deleting", deleting)
+
+
+def create_job(work: Work, names: Names, shape: Manifest) -> None:
+    """Makes the job, with the placeholder."""
+    from google.cloud import run_v2
+
+    job = manifest.job(shape, PLACEHOLDER_IMAGE)
+    job.name = ""
+    request = run_v2.CreateJobRequest(parent=names.location, job_id=names.migrate_job_name, job=job)
+    creating = work.call("create", lambda: work.cloud.run_jobs.create_job(request))
+    work.wait("creating", creating)
+
+
+def update_job(work: Work, laid: Fields) -> None:
+    """Replaces the job."""
+    from google.cloud import run_v2
+
+    request = run_v2.UpdateJobRequest(job=manifest.to_job(laid, unknown=True))
+    updating = work.call("update", lambda: work.cloud.run_jobs.update_job(request))
+    work.wait("updating", updating)
+
+
+def delete_job(work: Work, names: Names) -> None:
+    """Deletes the job."""
+    name = names.migrate_job
+    deleting = work.call("delete", lambda: work.cloud.run_jobs.delete_job(name=name))
+    work.wait("deleting", deleting)
