@@ -9,8 +9,7 @@ import cookiecutter.hooks  # type: ignore[import-untyped]
 import pytest
 from pytest_cookies.plugin import Cookies  # type: ignore[import-untyped]
 
-from tests.infra.seeds import pytest_addoption as pytest_addoption
-from tests.infra.seeds import pytest_terminal_summary as pytest_terminal_summary
+from tests.infra.seeds import pytest_addoption, pytest_terminal_summary  # noqa: F401
 from tests.template.bakes import Baked, bake
 
 type Bake = Callable[..., Baked]

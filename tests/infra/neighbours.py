@@ -1,5 +1,6 @@
 """What others have in the project: things beside ours, and roles on the project itself."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -64,4 +65,5 @@ class Neighbours:
 
     def send(self, path: str, body: Mapping[str, object]) -> None:
         """A write of theirs."""
-        requests.post(f"http://{self.host}/{path}", json=body, timeout=60).raise_for_status()
+        answer = requests.post(f"http://{self.host}/{path}", json.dumps(body), timeout=60)
+        answer.raise_for_status()

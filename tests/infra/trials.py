@@ -4,7 +4,6 @@ import difflib
 import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,7 +32,7 @@ RERUNS = 3
 NEW = 2
 """Runs that meet something new; those after them meet nothing any more."""
 LONG = 1800
-"""Seconds a lease is good for where two run: it is renewed in this machine's time, not the cloud's."""
+"""Seconds that a lease is good for where two run: it is renewed in this machine's time alone."""
 KEPT = ("apis", "connections", "repositories of github")
 """What others may use too, and is not removed."""
 
@@ -122,24 +121,25 @@ class Trial:
         """Has two work at once; False if one of them failed."""
 
         def do(run: Run) -> bool:
-            if not run.second and not run.faults and not run.kill:
-                return one(run)
             with ThreadPoolExecutor(2) as pool:
-                runs = [Run(kill=run.kill), Run(kill=run.second)]
-                ended = [pool.submit(each, its) for each, its in zip((one, other), runs, strict=True)]
-                return all([each.result() for each in ended])
+                first = pool.submit(one, Run(kill=run.kill))
+                second = pool.submit(other, Run(kill=run.second))
+            return first.result() and second.result()
 
         return do
 
-    def endure(self, do: Do, runs: Sequence[Run]) -> int:
-        """Does it until it is well. Returns how many reruns that took, at most `RERUNS`."""
+    def endure(self, do: Do, runs: Sequence[Run], begin: Do | None = None) -> int:
+        """Does it until it is well, the first time as `begin` does.
+
+        Returns how many reruns that took; raises AssertionError when they were too many.
+        """
         for nth in range(RERUNS + 1):
             run = runs[nth] if nth < len(runs) else Run()
             if nth >= NEW:
                 self.calm()
             self.disturb(run)
             self.events.append(f"--- run {nth}")
-            well = do(run)
+            well = (begin or do)(run) if nth == 0 else do(run)
             self.look_for_intruders()
             if well:
                 self.calm()
@@ -195,7 +195,10 @@ class Trial:
 
     def delete(self, missing: Sequence[str]) -> None:
         """Deletes by hand what a drift takes away."""
-        host, location = f"http://{self.emulator.host}", f"projects/{self.project}/locations/{REGION}"
+        host, location = (
+            f"http://{self.emulator.host}",
+            f"projects/{self.project}/locations/{REGION}",
+        )
         if "job" in missing:
             requests.delete(f"{host}/run/v2/{location}/jobs/orders-migrate", timeout=60)
         if "trigger" in missing:
@@ -226,8 +229,12 @@ class Trial:
 
     def compare(self, expected: dict[str, Json], found: dict[str, Json]) -> None:
         """Raises AssertionError with the difference of two worlds."""
-        lines = [json.dumps(each, indent=1, sort_keys=True).splitlines() for each in (expected, found)]
-        difference = "\n".join(difflib.unified_diff(*lines, "undisturbed", "disturbed", n=6, lineterm=""))
+        before, after = (
+            json.dumps(each, indent=1, sort_keys=True).splitlines() for each in (expected, found)
+        )
+        difference = "\n".join(
+            difflib.unified_diff(before, after, "undisturbed", "disturbed", n=6, lineterm="")
+        )
         assert not difference, f"the worlds differ:\n{difference}"
 
 
@@ -249,7 +256,8 @@ def cleared_of_marks(value: Json) -> Json:
         inner = {key: cleared_of_marks(each) for key, each in value.items()}
         if inner.get("role") and not inner.get("members"):
             return None
-        return {key: each for key, each in inner.items() if key not in {LABEL, ATTEMPT} and each != {}}
+        gone = {LABEL, ATTEMPT}
+        return {key: each for key, each in inner.items() if key not in gone and each != {}}
     if isinstance(value, list):
         cleared = [cleared_of_marks(each) for each in value if each != STRANGER]
         return [each for each in cleared if each is not None]
@@ -275,7 +283,8 @@ def live(trial: Trial, ordeal: Ordeal) -> int:
         return trial.endure(provision, ordeal.runs)
     if ordeal.story is Story.TWO:
         trial.ttl = LONG
-        return trial.endure(trial.both(provision, trial.provision(shape)), ordeal.runs)
+        both = trial.both(provision, trial.provision(shape))
+        return trial.endure(provision, ordeal.runs, begin=both)
     assert provision(Run()), "the undisturbed run before it failed"
     if ordeal.story is Story.CHANGE:
         trial.delete(ordeal.missing)
