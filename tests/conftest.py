@@ -1,14 +1,23 @@
-"""Fixtures for generated services; and no run of the tests leaves anything behind."""
+"""Fixtures for generated services; the property test's options; no run leaves anything behind."""
 
 from collections.abc import Callable
 
 import pytest
 from pytest_cookies.plugin import Cookies  # type: ignore[import-untyped]
 
+from tests.infra.seeds import pytest_addoption, pytest_terminal_summary
 from tests.leftovers import pytest_configure, pytest_sessionfinish
 from tests.template.bakes import Baked, bake
 
-__all__ = ["Bake", "baked", "pytest_configure", "pytest_sessionfinish", "service"]
+__all__ = [
+    "Bake",
+    "baked",
+    "pytest_addoption",
+    "pytest_configure",
+    "pytest_sessionfinish",
+    "pytest_terminal_summary",
+    "service",
+]
 
 type Bake = Callable[..., Baked]
 

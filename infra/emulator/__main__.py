@@ -58,12 +58,21 @@ def main() -> int:
         print(f"error: another emulator is using {folder}", file=sys.stderr)
         return 1
     try:
-        listener = socket.create_server((_HOST, options.port))
+        listener = listen(options.port)
     except OSError as error:
         print(f"error: cannot listen on {_HOST}:{options.port}: {error}", file=sys.stderr)
         return 1
     with listener:
         return asyncio.run(serve(folder, listener, pace, hollow=options.hollow))
+
+
+def listen(port: int) -> socket.socket:
+    """Returns a socket that listens; those it accepts send at once what is written."""
+    listener = socket.create_server((_HOST, port))
+    # asyncio does so itself only for sockets that name their protocol, which this one does not; an
+    # answer's body would wait 40 ms for the client to acknowledge its head.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 async def serve(folder: Path, listener: socket.socket, pace: Pace, *, hollow: bool) -> int:

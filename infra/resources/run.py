@@ -100,16 +100,8 @@ class Service(Shaped):
         service = found.get("service")
         if service is None:
             return None
-        why = failure(service) if is_settled(service) else ""
-        state = {
-            "image": text(serving(service), "image"),
-            READY: why,
-            "uri": text(service, "uri"),
-            **{f"{SECRET}{name}": version for name, version in versions_found(found).items()},
-        }
-        pending = "" if is_settled(service) else "Cloud Run is still bringing out the last change"
-        labels = texts(service, "labels")
-        return Live(fields(service), labels=labels, pending=pending, state=state)
+        state = {"image": text(serving(service), "image"), "uri": text(service, "uri")}
+        return live_of(service, found, state)
 
     @override
     def declared(self, live: Live | None) -> Fields:
@@ -122,10 +114,7 @@ class Service(Shaped):
 
     @override
     def differences(self, live: Live) -> list[Difference]:
-        found = super().differences(live)
-        if live.state[READY]:
-            found.append(Difference(READY, live.state[READY], True))
-        return found
+        return [*super().differences(live), *unready(live)]
 
     @override
     def create(self, work: Work) -> None:
@@ -143,9 +132,7 @@ class Service(Shaped):
         template = manifest.as_fields(laid["template"])
         # A revision of that name exists, with another configuration.
         template.pop("revision", None)
-        if any(each.path == READY for each in differences):
-            annotations = manifest.as_fields(template.setdefault("annotations", {}))
-            annotations[ATTEMPT] = str(int(text(dict(live.fields), "generation") or "0") + 1)
+        mark_attempt(template, live, differences)
         run_writes.update_service(work, laid)
         self.wait_until_ready(work, "updating")
 
@@ -190,6 +177,31 @@ def serving(service: Value) -> Json:
     return next((each for each in containers if each.get("ports")), containers[0])
 
 
+def live_of(thing: Value, found: Found, state: Mapping[str, str]) -> Live:
+    """A service or a job as it is, with why it is not ready and the versions of its secrets."""
+    settled = is_settled(thing)
+    versions = {f"{SECRET}{name}": version for name, version in versions_found(found).items()}
+    return Live(
+        fields(thing),
+        labels=texts(thing, "labels"),
+        pending="" if settled else "Cloud Run is still bringing out the last change",
+        state={**state, READY: failure(thing) if settled else "", **versions},
+    )
+
+
+def unready(live: Live) -> list[Difference]:
+    """That the last change failed: what is declared is there then, and does not work."""
+    why = live.state[READY]
+    return [Difference(READY, why, True)] if why else []
+
+
+def mark_attempt(template: Fields, live: Live, differences: list[Difference]) -> None:
+    """Makes a template differ from the one that failed: Google does not try the same again."""
+    if any(each.path == READY for each in differences):
+        annotations = manifest.as_fields(template.setdefault("annotations", {}))
+        annotations[ATTEMPT] = str(int(text(dict(live.fields), "generation") or "0") + 1)
+
+
 def versions_of(live: Live | None) -> dict[str, str]:
     """The versions of secrets that were read."""
     state = live.state if live else {}
@@ -200,15 +212,15 @@ def versions_of(live: Live | None) -> dict[str, str]:
     }
 
 
-def is_settled(service: Value) -> bool:
-    """Whether Cloud Run has seen the last change, and is done with it, well or not."""
-    generations = text(service, "observedGeneration"), text(service, "generation")
-    return not flag(service, "reconciling") and generations[0] == generations[1]
+def is_settled(thing: Value) -> bool:
+    """Whether Cloud Run has seen a service's or job's last change, and is done, well or not."""
+    generations = text(thing, "observedGeneration"), text(thing, "generation")
+    return not flag(thing, "reconciling") and generations[0] == generations[1]
 
 
-def failure(service: Value) -> str:
-    """Why a settled service is not ready, "" when it is."""
-    condition = fields(service, "terminalCondition")
+def failure(thing: Value) -> str:
+    """Why a settled service or job is not ready, "" when it is."""
+    condition = fields(thing, "terminalCondition")
     if text(condition, "state") == "CONDITION_FAILED":
         return text(condition, "message") or "Cloud Run does not say why"
     return ""
@@ -282,10 +294,7 @@ class Job(Shaped):
             for each in listed(container, "env")
             if (reference := fields(each, "valueSource", "secretKeyRef"))
         ]
-        versions = versions_found(found)
-        state = {f"{SECRET}{name}": version for name, version in versions.items()}
-        state[PINNED] = pinned[0] if pinned else ""
-        return Live(fields(job), labels=texts(job, "labels"), state=state)
+        return live_of(job, found, {PINNED: pinned[0] if pinned else ""})
 
     @override
     def declared(self, live: Live | None) -> Fields:
@@ -295,7 +304,7 @@ class Job(Shaped):
 
     @override
     def differences(self, live: Live) -> list[Difference]:
-        found = super().differences(live)
+        found = [*super().differences(live), *unready(live)]
         newest = versions_of(live).get(self.names.password_secret)
         if newest and live.state[PINNED] not in {"", newest}:
             found.append(Difference(PINNED, live.state[PINNED], newest))
@@ -314,6 +323,7 @@ class Job(Shaped):
         laid = manifest.as_fields(shape.lay_over(declared, dict(live.fields)))
         # A run of the job has to have the password that the user has now.
         job_container(laid)["env"] = job_container(declared)["env"]
+        mark_attempt(manifest.as_fields(laid["template"]), live, differences)
         run_writes.update_job(work, laid)
 
     @override

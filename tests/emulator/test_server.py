@@ -1,5 +1,6 @@
 """The emulator as a program: its start, its end, its state, what it says of itself."""
 
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 from google.cloud import secretmanager_v1, storage
 
 from infra.emulator import errors, operations, products
+from infra.emulator.__main__ import listen
 from infra.emulator.api import Router, coverage
 from infra.emulator.server import writes
 from infra.emulator.world import Conflict, World
@@ -243,3 +245,12 @@ def test_an_operation_that_was_cut_off_ends_with_an_error(tmp_path: Path) -> Non
 
 def fail() -> None:
     raise errors.already_exists("taken")
+
+
+def test_what_is_answered_is_sent_at_once() -> None:
+    with (
+        listen(0) as listener,
+        socket.create_connection(listener.getsockname()),
+        listener.accept()[0] as accepted,
+    ):
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

@@ -1,0 +1,106 @@
+"""`--seeds` and `--seed` of the property test, and the summary of what its runs met.
+
+    uv run pytest tests/infra/test_convergence_property.py --seeds 500
+    uv run pytest tests/infra/test_convergence_property.py --seed 137
+
+Loaded by tests/conftest.py: an option has to be known before tests are collected.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Self
+
+import pytest
+
+SLICE = 12
+PROPERTY = "ordeal"
+
+type Counts = dict[str, int]
+
+
+@dataclass
+class Tally:
+    """What runs met: counts by word."""
+
+    stories: Counter[str] = field(default_factory=Counter)
+    reruns: Counter[str] = field(default_factory=Counter)
+    """Seeds, by how many reruns they needed."""
+    rules: Counter[str] = field(default_factory=Counter)
+    """Rules in force, by kind."""
+    used: Counter[str] = field(default_factory=Counter)
+    """Rules that struck at least once, by kind."""
+    strikes: Counter[str] = field(default_factory=Counter)
+    kills: Counter[str] = field(default_factory=Counter)
+    """Processes that died, by whether the call was carried out."""
+    calls: int = 0
+
+    def to_json(self) -> str:
+        """It as text."""
+        return json.dumps(vars(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """What `to_json` gave."""
+        given = json.loads(text)
+        counters = {key: Counter(each) for key, each in given.items() if key != "calls"}
+        return cls(**counters, calls=given["calls"])
+
+    def add(self, other: "Tally") -> None:
+        """Adds another's counts."""
+        for name, counts in vars(other).items():
+            if isinstance(counts, Counter):
+                getattr(self, name).update(counts)
+        self.calls += other.calls
+
+    @property
+    def seeds(self) -> int:
+        """How many seeds."""
+        return self.stories.total()
+
+    def lines(self) -> list[str]:
+        """It for people."""
+        faults = ", ".join(
+            f"{kind} {self.strikes[kind]} ({self.used[kind]} of {count} rules)"
+            for kind, count in sorted(self.rules.items())
+        )
+        return [
+            f"{self.seeds} seeds converged: {words(self.stories)}",
+            f"reruns needed: {words(self.reruns)}",
+            f"faults that struck: {faults}",
+            f"processes that died: {words(self.kills)}",
+            f"calls: {self.calls}",
+        ]
+
+
+def words(counts: Mapping[str, int]) -> str:
+    """Counts in words, in order."""
+    return ", ".join(f"{key}: {count}" for key, count in sorted(counts.items())) or "none"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The options."""
+    group = parser.getgroup("convergence")
+    group.addoption("--seeds", type=int, default=SLICE, help="how many seeds are run")
+    group.addoption("--seed", type=int, default=None, help="the one seed that is run")
+
+
+def chosen(config: pytest.Config) -> Iterable[int]:
+    """The seeds that the options ask for."""
+    one: int | None = config.getoption("--seed")
+    many: int = config.getoption("--seeds")
+    return range(many) if one is None else [one]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Prints what the runs met, those of all workers."""
+    tally = Tally()
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties:
+            if name == PROPERTY and report.when == "call":
+                tally.add(Tally.from_json(str(value)))
+    if tally.seeds:
+        terminalreporter.section("convergence")
+        for line in tally.lines():
+            terminalreporter.line(line)

@@ -1,0 +1,308 @@
+"""One seed's ordeal, lived through: its runs, its faults, and what has to be true afterwards."""
+
+import difflib
+import json
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import requests
+
+from infra import lease
+from infra.apply import Outcome, refuse
+from infra.cloud import Cloud
+from infra.converge import Lock, converge, remove
+from infra.emulator.faults_races import LABEL
+from infra.environment import Environment
+from infra.events import Event, Status
+from infra.plan import Session, plan, to_remove
+from infra.resources.base import Resource
+from infra.resources.run import ATTEMPT
+from infra.retry import CloudError
+from infra.stack import stack
+from tests.emulator.emulators import Emulator
+from tests.infra.disturbances import STRANGER, Kill, Ordeal, Run, Shape, Story
+from tests.infra.neighbours import Neighbours
+from tests.infra.seeds import Tally
+from tests.infra.simulated import Process, Simulation
+from tests.infra.worlds import REGION, Died, Json, snapshot
+
+RERUNS = 3
+NEW = 2
+"""Runs that meet something new; those after them meet nothing any more."""
+LONG = 1800
+"""Seconds that a lease is good for where two run: it is renewed in this machine's time alone."""
+KEPT = ("apis", "connections", "repositories of github")
+"""What others may use too, and is not removed."""
+
+type Do = Callable[[Run], bool]
+
+
+@dataclass
+class Trial:
+    """A project that an ordeal is lived through in."""
+
+    emulator: Emulator
+    simulation: Simulation
+    folder: Path
+    project: str
+    events: list[Event | str] = field(default_factory=list)
+    tally: Tally = field(default_factory=Tally)
+    intruded: list[str] = field(default_factory=list)
+    """The paths of what a race left its mark on."""
+    removing: bool = False
+    ttl: float = lease.TTL_SECONDS
+
+    def __post_init__(self) -> None:
+        self.neighbours = Neighbours(self.emulator.host, self.project)
+        self.neighbours.move_in()
+        self.theirs = self.neighbours.things()
+        self.bare = self.world()
+        self.emulator.forget()
+
+    def world(self) -> dict[str, Json]:
+        """All there is, without the marks of races and of attempts."""
+        found = snapshot(self.emulator.host, self.project)
+        cleared = {title: cleared_of_marks(each) for title, each in found.items()}
+        return {title: each for title, each in cleared.items() if each}
+
+    def cloud(self, shape: Shape) -> Cloud:
+        """A stack's cloud."""
+        given = {"name": "stg", "project": self.project, "region": REGION}
+        environment = Environment.model_validate({**given, **shape.fields})
+        return Cloud(environment, self.emulator.host)
+
+    def provision(self, shape: Shape) -> Do:
+        """Has a run provision."""
+
+        def converging(resources: list[Resource], session: Session) -> Outcome:
+            return converge(resources, session, Lock("invoke provision", 2 * self.ttl, self.ttl))
+
+        return self.once(self.cloud(shape), converging)
+
+    def destroy(self, shape: Shape) -> Do:
+        """Has a run remove everything."""
+
+        def removing(resources: list[Resource], session: Session) -> Outcome:
+            planned = plan(resources, session, to_remove)
+            if planned.refused or planned.failures:
+                return refuse(planned, session)
+            return remove(planned, session, Lock("invoke destroy", 2 * self.ttl, self.ttl))
+
+        return self.once(self.cloud(shape), removing)
+
+    def once(
+        self, cloud: Cloud, work: Callable[[list[Resource], Session], Outcome]
+    ) -> Callable[[Run], bool]:
+        """What does some work in a process that dies where its run says; False if that failed."""
+
+        def do(run: Run) -> bool:
+            process = Process(cloud, run.kill)
+            session = Session(cloud, self.events.append, clock=self.simulation.clock)
+            with self.simulation.living(process):
+                try:
+                    outcome = work(stack(cloud.environment, self.folder), session)
+                except Died:
+                    self.events.append(f"died at call {process.calls}")
+                    committed = run.kill is not None and run.kill.committed
+                    self.tally.kills["after a call" if committed else "before a call"] += 1
+                    return False
+                except CloudError as error:
+                    self.events.append(str(error))
+                    return False
+            if outcome.lost:
+                self.events.append(outcome.lost)
+            return set(outcome.statuses.values()) <= {Status.OK, Status.CHANGED}
+
+        return do
+
+    def both(self, one: Do, other: Do) -> Do:
+        """Has two work at once; False if one of them failed."""
+
+        def do(run: Run) -> bool:
+            with ThreadPoolExecutor(2) as pool:
+                first = pool.submit(one, Run(kill=run.kill))
+                second = pool.submit(other, Run(kill=run.second))
+            return first.result() and second.result()
+
+        return do
+
+    def endure(self, do: Do, runs: Sequence[Run], begin: Do | None = None) -> int:
+        """Does it until it is well, the first time as `begin` does.
+
+        Returns how many reruns that took; raises AssertionError when they were too many.
+        """
+        for nth in range(RERUNS + 1):
+            run = runs[nth] if nth < len(runs) else Run()
+            if nth >= NEW:
+                self.calm()
+            self.disturb(run)
+            self.events.append(f"--- run {nth}")
+            well = (begin or do)(run) if nth == 0 else do(run)
+            self.look_for_intruders()
+            if well:
+                self.calm()
+                return nth
+            self.recover()
+        raise AssertionError(f"not well after {RERUNS} reruns")
+
+    def disturb(self, run: Run) -> None:
+        """Puts a run's faults in force."""
+        for rule in run.faults:
+            self.emulator.fault(**rule)
+
+    def faults(self) -> list[dict[str, object]]:
+        """The rules in force."""
+        with self.emulator.http() as client:
+            found: list[dict[str, object]] = client.get("/emulator/faults").json()["faults"]
+        return found
+
+    def calm(self) -> None:
+        """Ends the faults, and counts what they did."""
+        for fault in self.faults():
+            kind = kind_of(fault)
+            used = int(str(fault["used"]))
+            self.tally.rules[kind] += 1
+            self.tally.used[kind] += used > 0
+            self.tally.strikes[kind] += used
+        with self.emulator.http() as client:
+            client.delete("/emulator/faults").raise_for_status()
+
+    def look_for_intruders(self) -> None:
+        """Notes what races have left their mark on; what is removed keeps none."""
+        races = {str(fault["id"]) for fault in self.faults() if kind_of(fault) == "race"}
+        calls = self.emulator.calls()
+        self.emulator.forget()
+        self.tally.calls += len(calls)
+        for call in calls:
+            on_project = call["product"] == "cloudresourcemanager"
+            if races.intersection(call["fault"].split(",")) and (on_project or not self.removing):
+                self.intruded.append(call["path"])
+
+    def recover(self) -> None:
+        """What a person does after a run that failed: wait for a dead run's lease, and do as told.
+
+        An instance whose creation failed is for a person to delete: the run says so.
+        """
+        self.simulation.clock.sleep(self.ttl + 2)
+        host = f"http://{self.emulator.host}/sqladmin/sql/v1beta4/projects/{self.project}"
+        instance = requests.get(f"{host}/instances/orders", timeout=60)
+        if instance.ok and instance.json()["state"] == "FAILED":
+            self.events.append("deleted the failed instance by hand")
+            requests.delete(f"{host}/instances/orders", timeout=60).raise_for_status()
+            self.simulation.clock.sleep(60)
+
+    def delete(self, missing: Sequence[str]) -> None:
+        """Deletes by hand what a drift takes away."""
+        host, location = (
+            f"http://{self.emulator.host}",
+            f"projects/{self.project}/locations/{REGION}",
+        )
+        if "job" in missing:
+            requests.delete(f"{host}/run/v2/{location}/jobs/orders-migrate", timeout=60)
+        if "trigger" in missing:
+            triggers = f"{host}/cloudbuild/v1/{location}/triggers"
+            for each in requests.get(triggers, timeout=60).json().get("triggers", []):
+                requests.delete(f"{triggers}/{each['id']}", timeout=60)
+        self.simulation.clock.sleep(60)
+
+    def check(self, undisturbed: dict[str, Json], do: Do) -> None:
+        """Raises AssertionError unless it is the undisturbed world, with nothing left to do."""
+        self.compare(undisturbed, self.world())
+        assert self.neighbours.things() == self.theirs, "something of others was touched"
+        for path in self.intruded:
+            assert is_marked(self.emulator.host, path), f"somebody else's mark is gone from {path}"
+        self.emulator.forget()
+        self.events.append("--- a run with nothing to do")
+        assert do(Run()), "the next run failed"
+        written = [f"{one['http']} {one['path']}" for one in self.emulator.calls() if one["write"]]
+        assert not written, f"the next run wrote: {written}"
+
+    def check_bare(self) -> None:
+        """Raises AssertionError unless it is the world before the first run, but for what stays."""
+        left, before = self.world(), dict(self.bare)
+        for kept in KEPT:
+            left.pop(kept, None)
+            before.pop(kept, None)
+        self.compare(before, left)
+
+    def compare(self, expected: dict[str, Json], found: dict[str, Json]) -> None:
+        """Raises AssertionError with the difference of two worlds."""
+        before, after = (
+            json.dumps(each, indent=1, sort_keys=True).splitlines() for each in (expected, found)
+        )
+        difference = "\n".join(
+            difflib.unified_diff(before, after, "undisturbed", "disturbed", n=6, lineterm="")
+        )
+        assert not difference, f"the worlds differ:\n{difference}"
+
+
+def kind_of(fault: dict[str, object]) -> str:
+    """The kind of a rule, as it is counted."""
+    rule = fault["rule"]
+    assert isinstance(rule, dict)
+    if rule["kind"] == "operation":
+        return "operation fails" if "name" in rule else "operation takes long"
+    if rule["kind"] in {"error", "reset"}:
+        what = str(rule.get("status", rule["kind"]))
+        return f"{what} {'after' if rule.get('after') else 'before'}"
+    return str(rule["kind"])
+
+
+def cleared_of_marks(value: Json) -> Json:
+    """A value without what races leave, and without the number of an attempt."""
+    if isinstance(value, dict):
+        inner = {key: cleared_of_marks(each) for key, each in value.items()}
+        if inner.get("role") and not inner.get("members"):
+            return None
+        gone = {LABEL, ATTEMPT}
+        return {key: each for key, each in inner.items() if key not in gone and each != {}}
+    if isinstance(value, list):
+        cleared = [cleared_of_marks(each) for each in value if each != STRANGER]
+        return [each for each in cleared if each is not None]
+    return value
+
+
+def is_marked(host: str, path: str) -> bool:
+    """Whether what a race left its mark on still has it, if it is there at all."""
+    url = f"http://{host}{path.replace(':setIamPolicy', ':getIamPolicy')}"
+    if "cloudresourcemanager" in path:
+        answer = requests.post(url, json={}, timeout=60)
+    else:
+        answer = requests.get(url, timeout=60)
+    return answer.status_code == 404 or LABEL in answer.text or STRANGER in answer.text
+
+
+def live(trial: Trial, ordeal: Ordeal) -> int:
+    """Lives through an ordeal. Returns the reruns that it took, the most of its parts."""
+    shape = ordeal.shape
+    first, again = ordeal.runs
+    provision = trial.provision(shape)
+    if ordeal.story is Story.FIRST:
+        return trial.endure(provision, ordeal.runs)
+    if ordeal.story is Story.TWO:
+        trial.ttl = LONG
+        both = trial.both(provision, trial.provision(shape))
+        return trial.endure(provision, ordeal.runs, begin=both)
+    assert provision(Run()), "the undisturbed run before it failed"
+    if ordeal.story is Story.CHANGE:
+        trial.delete(ordeal.missing)
+        return trial.endure(trial.provision(grown(shape)), ordeal.runs)
+    trial.removing = True
+    if ordeal.story is Story.RETURN:
+        trial.disturb(first)
+        if not trial.destroy(shape)(first):
+            trial.recover()
+        trial.look_for_intruders()
+        trial.removing = False
+        return trial.endure(provision, [again])
+    reruns = trial.endure(trial.destroy(shape), ordeal.runs)
+    trial.check_bare()
+    trial.removing = False
+    return max(reruns, trial.endure(provision, [Run(again.faults, Kill(30, True))]))
+
+
+def grown(shape: Shape) -> Shape:
+    """A stack of which more is declared than at first."""
+    return Shape(shape.trigger, shape.secrets, shape.invokers, grown=True)
