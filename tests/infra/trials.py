@@ -10,12 +10,13 @@ from pathlib import Path
 import requests
 
 from infra import lease
-from infra.apply import Outcome, refuse
+from infra.apply import refuse
 from infra.cloud import Cloud
 from infra.converge import Lock, converge, remove
 from infra.emulator.faults_races import LABEL
 from infra.environment import Environment
 from infra.events import Event, Status
+from infra.outcome import Outcome
 from infra.plan import Session, plan, to_remove
 from infra.resources.base import Resource
 from infra.resources.run import ATTEMPT
