@@ -7,7 +7,7 @@ Importing this module imports none of Google's libraries; asking for a client im
 
 import os
 from collections.abc import Callable
-from threading import RLock
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from infra.environment import Environment
@@ -46,7 +46,11 @@ class Made:
 
     def __init__(self) -> None:
         self.things: dict[str, object] = {}
-        self.lock = RLock()
+        self.locks: dict[str, Lock] = {}
+
+    def lock(self, name: str) -> Lock:
+        """One for each: importing one client's library must not hold up who wants another's."""
+        return self.locks.setdefault(name, Lock())
 
 
 class once[T]:
@@ -60,7 +64,7 @@ class once[T]:
     def __get__(self, cloud: "Cloud", owner: "type[Cloud]") -> T:
         made = cloud.made
         if self.name not in made.things:
-            with made.lock:
+            with made.lock(self.name):
                 if self.name not in made.things:
                     made.things[self.name] = self.make(cloud)
         thing: T = made.things[self.name]  # type: ignore[assignment]

@@ -6,6 +6,7 @@ and the APIs it needs, is made first where it is missing. What is printed is the
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from threading import Thread
 
 from infra import lease
 from infra.apply import apply, leave, preview, refuse
@@ -56,6 +57,8 @@ def carry_out(planned: Plan, part: Part, lock: Lock) -> Outcome:
             return refuse(planned, session)
         if not planned.due:
             return apply(planned, session)
+        # The lease's client takes longer to import than the first write to be answered.
+        Thread(target=getattr, args=(session.cloud, "storage"), daemon=True).start()
         ground = foundation(planned)
         before = apply(ground, session) if ground.due else Outcome({})
         if not is_well(before):
