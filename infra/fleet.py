@@ -57,6 +57,10 @@ class Fleet:
     def run(self, stop: Event, forks: int) -> None:
         """Converges them, and tells of each once."""
         self.mutex, self.told = Mutex(), set[int]()
+        if len(self.parts) == 1:
+            # In this thread, which an interrupt reaches: it gives its lease back, come what may.
+            self.visit(0)
+            return
         needs: dict[int, set[int]] = {index: set() for index in range(len(self.parts))}
         try:
             walk(needs, self.visit, lambda index, because: None, stop, forks)
