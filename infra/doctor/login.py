@@ -7,7 +7,6 @@ from infra.causes import first_line
 from infra.doctor.base import Context, Finding, Unreadable, failed, ok
 from infra.project import ProjectError
 from infra.report import spell
-from infra.rest import error_of
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
@@ -22,28 +21,19 @@ def login(context: Context) -> list[Finding]:
     """Whether there is somebody to call as; notes in the context who."""
     try:
         context.read("log in", context.cloud.connect)
-        context.read("log in", context.cloud.rest.login.headers)
     except ProjectError as error:
+        account = context.environment.impersonate
+        if account and account in str(error):
+            return [failed(LOGIN, first_line(str(error)), fix_of(context))]
         text, _, fix = str(error).partition(". ")
         return [failed(LOGIN, text, fix)]
     except Unreadable as error:
-        return [failed(LOGIN, refusal(error), fix_of(context))]
+        return [failed(LOGIN, str(error), fix_of(context))]
     context.member = member_of(context)
     who = context.member.partition(":")[2] or "somebody Google does not name"
     if context.cloud.is_emulated:
         return [ok(LOGIN, f"{who}, at the emulator on {context.cloud.endpoint}")]
     return [ok(LOGIN, f"{who}{lasting(context.cloud.credentials)}")]
-
-
-def refusal(error: Unreadable) -> str:
-    """Why the credentials are not taken: what google-auth says, and the answer it got."""
-    cause: BaseException = error
-    while cause.__cause__ is not None:
-        cause = cause.__cause__
-    if len(cause.args) < 2:
-        return str(error)
-    answer = error_of(0, str(cause.args[1]).encode())
-    return first_line(f"{cause.args[0]}: {answer.message}")
 
 
 def fix_of(context: Context) -> str:
