@@ -239,8 +239,8 @@ def kill(dice: Random, likely: float) -> Kill | None:
 
 def rule(dice: Random, methods: Methods) -> Rule:
     """A finite fault."""
-    makers = [refusal, throttle, busy, cut, failing, slow, late, race, delay]
-    made = dice.choices(makers, weights=[5, 2, 3, 5, 2, 2, 3, 3, 1])[0](dice, methods)
+    makers = [refusal, throttle, busy, cut, lost, failing, slow, late, race, delay]
+    made = dice.choices(makers, weights=[4, 2, 3, 4, 3, 2, 2, 3, 3, 1])[0](dice, methods)
     if "nth" in made:
         return made
     # A failed operation may cost a run, so it fails once.
@@ -322,6 +322,12 @@ CONCURRENT: Rule = {
 def cut(dice: Random, methods: Methods) -> Rule:
     """The connection breaks, before the call is carried out or after."""
     return {"kind": "reset", "after": dice.random() < 0.5, **calls(dice, methods)}
+
+
+def lost(dice: Random, methods: Methods) -> Rule:
+    """A write is carried out, and its answer lost."""
+    told: Rule = dice.choice([{"kind": "reset"}, {"kind": "error", "status": 503}])
+    return {**told, "after": True, "method": dice.choice([*methods.begun, *methods.others])}
 
 
 def failing(dice: Random, methods: Methods) -> Rule:

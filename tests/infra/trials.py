@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypedDict
 
 import requests
 
@@ -22,7 +23,7 @@ from infra.resources.run import ATTEMPT
 from infra.retry import CloudError
 from infra.stack import stack
 from tests.emulator.emulators import Emulator
-from tests.infra.disturbances import STRANGER, Kill, Ordeal, Run, Shape, Story
+from tests.infra.disturbances import STRANGER, Kill, Ordeal, Rule, Run, Shape, Story
 from tests.infra.neighbours import Neighbours
 from tests.infra.seeds import Tally
 from tests.infra.simulated import Process, Simulation
@@ -37,6 +38,14 @@ KEPT = ("apis", "connections", "repositories of github")
 """What others may use too, and is not removed."""
 
 type Do = Callable[[Run], bool]
+
+
+class Fault(TypedDict):
+    """A rule in force, as the emulator tells it."""
+
+    id: str
+    rule: Rule
+    used: int
 
 
 @dataclass
@@ -152,17 +161,17 @@ class Trial:
         for rule in run.faults:
             self.emulator.fault(**rule)
 
-    def faults(self) -> list[dict[str, object]]:
+    def faults(self) -> list[Fault]:
         """The rules in force."""
         with self.emulator.http() as client:
-            found: list[dict[str, object]] = client.get("/emulator/faults").json()["faults"]
+            found: list[Fault] = client.get("/emulator/faults").json()["faults"]
         return found
 
     def calm(self) -> None:
         """Ends the faults, and counts what they did."""
         for fault in self.faults():
             kind = kind_of(fault)
-            used = int(str(fault["used"]))
+            used = fault["used"]
             self.tally.rules[kind] += 1
             self.tally.used[kind] += used > 0
             self.tally.strikes[kind] += used
@@ -171,13 +180,14 @@ class Trial:
 
     def look_for_intruders(self) -> None:
         """Notes what races have left their mark on; what is removed keeps none."""
-        races = {str(fault["id"]) for fault in self.faults() if kind_of(fault) == "race"}
+        rules = {fault["id"]: fault["rule"] for fault in self.faults()}
         calls = self.emulator.calls()
         self.emulator.forget()
         self.tally.calls += len(calls)
         for call in calls:
             on_project = call["product"] == "cloudresourcemanager"
-            if races.intersection(call["fault"].split(",")) and (on_project or not self.removing):
+            struck = [rules[each] for each in call["fault"].split(",") if each]
+            if is_raced(struck) and (on_project or not self.removing):
                 self.intruded.append(call["path"])
 
     def recover(self) -> None:
@@ -238,16 +248,21 @@ class Trial:
         assert not difference, f"the worlds differ:\n{difference}"
 
 
-def kind_of(fault: dict[str, object]) -> str:
+def kind_of(fault: Fault) -> str:
     """The kind of a rule, as it is counted."""
     rule = fault["rule"]
-    assert isinstance(rule, dict)
     if rule["kind"] == "operation":
         return "operation fails" if "name" in rule else "operation takes long"
     if rule["kind"] in {"error", "reset"}:
         what = str(rule.get("status", rule["kind"]))
         return f"{what} {'after' if rule.get('after') else 'before'}"
     return str(rule["kind"])
+
+
+def is_raced(struck: Sequence[Rule]) -> bool:
+    """Whether somebody else wrote before a call: not before one that was stopped on its way."""
+    stopped = any(each["kind"] in {"error", "reset"} and not each.get("after") for each in struck)
+    return not stopped and any(each["kind"] == "race" for each in struck)
 
 
 def cleared_of_marks(value: Json) -> Json:
