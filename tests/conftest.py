@@ -9,7 +9,11 @@ import cookiecutter.hooks  # type: ignore[import-untyped]
 import pytest
 from pytest_cookies.plugin import Cookies  # type: ignore[import-untyped]
 
-from tests.infra.seeds import pytest_addoption, pytest_terminal_summary  # noqa: F401
+from tests.infra.seeds import (  # noqa: F401
+    pytest_addoption,
+    pytest_sessionfinish,
+    pytest_terminal_summary,
+)
 from tests.template.bakes import Baked, bake
 
 type Bake = Callable[..., Baked]

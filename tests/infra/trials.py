@@ -254,7 +254,8 @@ def kind_of(fault: Fault) -> str:
     if rule["kind"] == "operation":
         return "operation fails" if "name" in rule else "operation takes long"
     if rule["kind"] in {"error", "reset"}:
-        what = str(rule.get("status", rule["kind"]))
+        status = rule.get("status", 0)
+        what = str(rule["kind"]) if not status else "5xx" if int(status) >= 500 else str(status)
         return f"{what} {'after' if rule.get('after') else 'before'}"
     return str(rule["kind"])
 
