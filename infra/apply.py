@@ -120,15 +120,28 @@ class Application:
         """Carries out one change. Returns whether what needs the resource may go on."""
         change = self.changes[key]
         resource = change.resource
-        if change.action is Action.NONE:
+        if change.action is Action.NONE and not self.may_be_gone(resource):
             finished = ended(change, change.reason, 0)
             if key in self.told and finished.status is Status.OK:
                 return True
         else:
-            self.emit(Started(resource.kind, resource.name, DOING[change.action]))
+            if change.action is not Action.NONE:
+                self.emit(Started(resource.kind, resource.name, DOING[change.action]))
             finished = self.carry_out(change, self.session.clock.now())
         self.record(finished)
         return finished.status in {Status.OK, Status.CHANGED}
+
+    def may_be_gone(self, resource: Resource) -> bool:
+        """Whether what it needs was pending when both were read, and made anew since.
+
+        A service that was being deleted takes its policy along.
+        """
+        return any(
+            need.key in self.changes
+            and self.changes[need.key].action is Action.WAIT
+            and self.outcome.statuses.get(need.key) is Status.CHANGED
+            for need in resource.needs
+        )
 
     def carry_out(self, change: Change, started: float) -> Finished:
         """Carries out one change, and says how it ended."""
@@ -137,6 +150,8 @@ class Application:
         with self.lock:
             self.works[resource.key] = work
         try:
+            if change.action is Action.NONE:
+                change = self.decide_again(change, work, None)
             finished = self.converge(change, work)
         except CloudError as error:
             LOG.debug("%s failed", resource.key, exc_info=True)
@@ -174,7 +189,8 @@ class Application:
                 resource.kind, resource.name, Status.WAITING, waiting, fields=change.fields
             )
         if not work.writes:
-            return Finished(resource.kind, resource.name, Status.OK, "waited for")
+            text = "" if change.action is Action.NONE else "waited for"
+            return Finished(resource.kind, resource.name, Status.OK, text)
         done = DONE.get(change.action, DONE[Action.UPDATE])
         text = (
             done if change.action is Action.WAIT else ", ".join(filter(None, (done, change.reason)))
