@@ -8,6 +8,7 @@ later, and the exit status is always 0.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import io
 import json
@@ -329,5 +330,12 @@ def main() -> None:
     print(ending(project, notes))
 
 
+def remove(copy: Path) -> None:
+    """Remove the file that cookiecutter has rendered this into, and leaves where it is."""
+    with contextlib.suppress(OSError):
+        copy.unlink()
+
+
 if __name__ == "__main__":
+    atexit.register(remove, Path(__file__))
     main()

@@ -7,7 +7,9 @@ cookiecutter stop and remove the still empty folder of the service.
 
 from __future__ import annotations
 
+import atexit
 import builtins
+import contextlib
 import difflib
 import json
 import keyword
@@ -292,5 +294,12 @@ def main() -> int:
     return 1 if found else 0
 
 
+def remove(copy: Path) -> None:
+    """Remove the file that cookiecutter has rendered this into, and leaves where it is."""
+    with contextlib.suppress(OSError):
+        copy.unlink()
+
+
 if __name__ == "__main__":
+    atexit.register(remove, Path(__file__))
     sys.exit(main())

@@ -6,12 +6,13 @@ known everywhere yet) is read again and decided again: the whole cycle, until a 
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from threading import Lock
 
 from infra.causes import Cause
 from infra.events import Event, Finished, Started, Status, Waited
 from infra.graph import walk
+from infra.outcome import Outcome
 from infra.plan import Action, Change, Plan, Session, order, to_converge
 from infra.resources.base import Difference, Live, Resource, Work
 from infra.retry import REDONE, CloudError, Spent, Stopped, Waiting
@@ -23,24 +24,15 @@ DOING = {
     Action.WAIT: "waiting for",
 }
 DONE = {Action.CREATE: "created", Action.UPDATE: "updated", Action.DELETE: "deleted"}
+DUE = {
+    Action.CREATE: "would be created",
+    Action.UPDATE: "would be updated",
+    Action.DELETE: "would be deleted",
+    Action.WAIT: "not done yet",
+    Action.REFUSE: "somebody else's",
+}
 READY = "ready"
 LOG = logging.getLogger(__name__)
-
-
-@dataclass
-class Outcome:
-    """How it ended, by resource."""
-
-    statuses: dict[str, Status]
-    interrupted: bool = False
-    refused: bool = False
-    """Whether nothing was touched, because of what would have been."""
-    lost: str = ""
-    """Why it ended early, other than by an interrupt: the lease went to somebody else."""
-
-    def count(self, status: Status) -> int:
-        """How many ended so."""
-        return sum(1 for each in self.statuses.values() if each is status)
 
 
 def preview(plan: Plan, session: Session) -> Outcome:
@@ -54,7 +46,7 @@ def preview(plan: Plan, session: Session) -> Outcome:
 
 def would_be(change: Change) -> str:
     """What would be done about a resource."""
-    return f"would be {DONE[change.action]}" if change.action in DONE else ""
+    return DUE[change.action] if change.action in DONE else ""
 
 
 def refuse(plan: Plan, session: Session) -> Outcome:
@@ -109,6 +101,7 @@ class Application:
     def run(self) -> Outcome:
         """Walks the graph. Interrupted a second time, it leaves what is in flight and says so."""
         graph = order(self.changes, removing=self.removing)
+        self.session.abandon = self.abandon
         try:
             walk(graph, self.visit, self.block, self.session.stop)
         except KeyboardInterrupt:
@@ -120,8 +113,9 @@ class Application:
         """Carries out one change. Returns whether what needs the resource may go on."""
         change = self.changes[key]
         resource = change.resource
-        if change.action is Action.NONE and not self.may_be_gone(resource):
-            finished = ended(change, change.reason, 0)
+        nothing = change.action is Action.NONE and not self.may_be_gone(resource)
+        if nothing or not change.is_open:
+            finished = replace(ended(change, change.reason, 0), action=change.action)
             if key in self.told and finished.status is Status.OK:
                 return True
         else:
@@ -157,8 +151,9 @@ class Application:
             LOG.debug("%s failed", resource.key, exc_info=True)
             finished = Finished(resource.kind, resource.name, Status.FAILED, str(error))
         except Stopped:
-            return Finished(resource.kind, resource.name, Status.BLOCKED, "interrupted")
-        return replace(finished, seconds=self.session.clock.now() - started)
+            finished = Finished(resource.kind, resource.name, Status.BLOCKED, "interrupted")
+        seconds = self.session.clock.now() - started
+        return replace(finished, seconds=seconds, action=change.action)
 
     def converge(self, change: Change, work: Work) -> Finished:
         """One change, redone from the reading on while that is what its failure asks for.
@@ -248,12 +243,15 @@ class Application:
 
     def block(self, key: str, because: str) -> None:
         """Tells that a change is not made, because of another."""
-        resource = self.changes[key].resource
-        text = f"not touched: {because} is not done"
-        self.record(Finished(resource.kind, resource.name, Status.BLOCKED, text))
+        change = self.changes[key]
+        blocked = ended(change, change.reason, 0)
+        if change.is_open:
+            text = f"not touched: {because} is not done"
+            blocked = replace(blocked, status=Status.BLOCKED, text=text, fields=())
+        self.record(blocked)
 
-    def abandon(self) -> None:
-        """Tells what is still in flight, and takes no more notice of it."""
+    def abandon(self) -> Outcome:
+        """Tells what is in flight, and takes no more notice of it. Returns how far it came."""
         with self.lock:
             self.abandoned = True
             left = list(self.works.items())
@@ -262,6 +260,8 @@ class Application:
             text = in_flight(DOING[self.changes[key].action], work.retry.operation)
             finished = Finished(resource.kind, resource.name, Status.BLOCKED, text)
             record(self.outcome, self.session, finished)
+        self.outcome.interrupted = True
+        return self.outcome
 
     def wait(self, resource: Resource, waiting: Waiting) -> None:
         """Tells what a change waits for."""
@@ -317,13 +317,19 @@ def ended(change: Change, text: str, seconds: float) -> Finished:
     """How it ends with a resource whose change is not carried out."""
     resource, live = change.resource, change.live
     status = Status.OK if change.action in {Action.NONE, Action.WAIT} else Status.CHANGED
-    if change.action is Action.REFUSE:
+    if change.blocked:
+        status, text = Status.BLOCKED, change.blocked
+    elif change.left_out and change.action is not Action.NONE:
+        status, text = Status.SKIPPED, f"left out, {DUE[change.action]}"
+    elif change.action is Action.REFUSE:
         status, text = Status.FAILED, change.reason
     elif change.action is Action.NONE and live is not None and live.waiting:
         status, text = Status.WAITING, live.waiting
     elif change.action is Action.WAIT:
         text = f"not yet: {change.reason}"
-    return Finished(resource.kind, resource.name, status, text, seconds, change.fields)
+    return Finished(
+        resource.kind, resource.name, status, text, seconds, change.fields, change.action
+    )
 
 
 def record(outcome: Outcome, session: Session, finished: Finished) -> None:

@@ -6,13 +6,15 @@ Importing this module imports none of Google's libraries; asking for a client im
 # ruff: noqa: PLC0415
 
 import os
-from functools import cached_property
+from collections.abc import Callable
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from infra.environment import Environment
+from infra.login import EMULATOR, LOG_IN, check_emulator, refused
 from infra.names import Names
 from infra.project import ProjectError
-from infra.rest import Bearer, ConnectionLost, CredentialsLogin, Login, Request, Rest, RestError
+from infra.rest import Bearer, CredentialsLogin, Login, Rest
 
 if TYPE_CHECKING:
     from google.api_core.client_options import ClientOptions
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
     from google.cloud.storage import Client as StorageClient  # type: ignore[import-untyped]
     from urllib3 import PoolManager
 
-EMULATOR = "CLOUD_EMULATOR_HOST"
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 CONNECTIONS = 32
 LOCAL_TOKEN = "local"  # noqa: S105
@@ -38,6 +39,36 @@ LOCAL_TOKEN = "local"  # noqa: S105
 
 class CredentialsError(ProjectError):
     """There are no credentials, or they are no longer good; the text says how to log in."""
+
+
+class Made:
+    """What was made already, for all clouds that share it: clients and connections, by name."""
+
+    def __init__(self) -> None:
+        self.things: dict[str, object] = {}
+        self.locks: dict[str, Lock] = {}
+
+    def lock(self, name: str) -> Lock:
+        """One for each: importing one client's library must not hold up who wants another's."""
+        return self.locks.setdefault(name, Lock())
+
+
+class once[T]:
+    """A property that is made at its first use, once for all clouds that share what is made."""
+
+    def __init__(self, make: "Callable[[Cloud], T]") -> None:
+        self.make = make
+        self.name = make.__name__
+        self.__doc__ = make.__doc__
+
+    def __get__(self, cloud: "Cloud", owner: "type[Cloud]") -> T:
+        made = cloud.made
+        if self.name not in made.things:
+            with made.lock(self.name):
+                if self.name not in made.things:
+                    made.things[self.name] = self.make(cloud)
+        thing: T = made.things[self.name]  # type: ignore[assignment]
+        return thing
 
 
 class Cloud:
@@ -51,8 +82,16 @@ class Cloud:
         self.environment = environment
         self.names = Names(environment)
         self.endpoint = endpoint or os.environ.get(EMULATOR) or None
+        self.made = Made()
         if self.endpoint:
             bypass_proxies(self.endpoint)
+
+    def of(self, environment: Environment) -> "Cloud":
+        """The cloud of another environment; reached with the same clients, as the same caller."""
+        other = Cloud(environment, self.endpoint)
+        if environment.impersonate == self.environment.impersonate:
+            other.made = self.made
+        return other
 
     @property
     def is_emulated(self) -> bool:
@@ -62,10 +101,25 @@ class Cloud:
     def connect(self) -> None:
         """Checks that there is somebody to talk to, as somebody. Raises ProjectError."""
         if self.endpoint:
-            check_emulator(self.rest, self.endpoint)
+            # As nobody: whether an account can be had is found out with the first call as it.
+            nobody = Rest(self.url, lambda pool: Bearer(LOCAL_TOKEN), direct=True)
+            check_emulator(nobody, self.endpoint)
         self.rest.connect()
+        if self.environment.impersonate or not self.endpoint:
+            self._log_in()
 
-    @cached_property
+    def _log_in(self) -> None:
+        """Gets a token: once, and not in each of the threads that will need it."""
+        from google.auth.exceptions import RefreshError, TransportError
+
+        try:
+            self.rest.login.headers()
+        except RefreshError as error:
+            raise CredentialsError(refused(error, self.environment)) from error
+        except TransportError as error:
+            raise CredentialsError(f"Google can't be reached to log in: {error}") from error
+
+    @once
     def rest(self) -> Rest:
         """Reads, without any of Google's libraries but those that know who we are."""
         return Rest(self.url, self._login, direct=self.is_emulated)
@@ -75,7 +129,7 @@ class Cloud:
             return Bearer(LOCAL_TOKEN)
         return CredentialsLogin(self.credentials, pool)
 
-    @cached_property
+    @once
     def credentials(self) -> "Credentials":
         """Application default credentials, or the account's we act as. Raises CredentialsError."""
         import google.auth
@@ -119,7 +173,7 @@ class Cloud:
             return ClientOptions(api_endpoint=self.url(prefix))
         return ClientOptions()
 
-    @cached_property
+    @once
     def session(self) -> "AuthorizedSession":
         """For the APIs that have no REST client of Google's."""
         from google.auth.transport.requests import AuthorizedSession
@@ -130,7 +184,7 @@ class Cloud:
             session.mount(scheme, HTTPAdapter(pool_connections=8, pool_maxsize=CONNECTIONS))
         return session
 
-    @cached_property
+    @once
     def run_services(self) -> "run_v2.ServicesClient":
         """Cloud Run services."""
         from google.cloud import run_v2
@@ -139,7 +193,7 @@ class Cloud:
             credentials=self.credentials, transport="rest", client_options=self.options("run")
         )
 
-    @cached_property
+    @once
     def run_revisions(self) -> "run_v2.RevisionsClient":
         """Cloud Run revisions."""
         from google.cloud import run_v2
@@ -148,7 +202,7 @@ class Cloud:
             credentials=self.credentials, transport="rest", client_options=self.options("run")
         )
 
-    @cached_property
+    @once
     def run_jobs(self) -> "run_v2.JobsClient":
         """Cloud Run jobs."""
         from google.cloud import run_v2
@@ -157,7 +211,7 @@ class Cloud:
             credentials=self.credentials, transport="rest", client_options=self.options("run")
         )
 
-    @cached_property
+    @once
     def run_executions(self) -> "run_v2.ExecutionsClient":
         """Executions of Cloud Run jobs."""
         from google.cloud import run_v2
@@ -166,7 +220,7 @@ class Cloud:
             credentials=self.credentials, transport="rest", client_options=self.options("run")
         )
 
-    @cached_property
+    @once
     def builds(self) -> "cloudbuild_v1.CloudBuildClient":
         """Cloud Build: builds and triggers."""
         from google.cloud.devtools import cloudbuild_v1
@@ -177,7 +231,7 @@ class Cloud:
             client_options=self.options("cloudbuild"),
         )
 
-    @cached_property
+    @once
     def repositories_v2(self) -> "cloudbuild_v2.RepositoryManagerClient":
         """Cloud Build: connections and repositories."""
         from google.cloud.devtools import cloudbuild_v2
@@ -188,7 +242,7 @@ class Cloud:
             client_options=self.options("cloudbuild"),
         )
 
-    @cached_property
+    @once
     def secrets(self) -> "secretmanager_v1.SecretManagerServiceClient":
         """Secret Manager."""
         from google.cloud import secretmanager_v1
@@ -199,7 +253,7 @@ class Cloud:
             client_options=self.options("secretmanager"),
         )
 
-    @cached_property
+    @once
     def artifacts(self) -> "artifactregistry_v1.ArtifactRegistryClient":
         """Artifact Registry."""
         from google.cloud import artifactregistry_v1
@@ -210,7 +264,7 @@ class Cloud:
             client_options=self.options("artifactregistry"),
         )
 
-    @cached_property
+    @once
     def services(self) -> "service_usage_v1.ServiceUsageClient":
         """Service Usage: which APIs are enabled."""
         from google.cloud import service_usage_v1
@@ -221,7 +275,7 @@ class Cloud:
             client_options=self.options("serviceusage"),
         )
 
-    @cached_property
+    @once
     def projects(self) -> "resourcemanager_v3.ProjectsClient":
         """Resource Manager: the project and its policy."""
         from google.cloud import resourcemanager_v3
@@ -232,7 +286,7 @@ class Cloud:
             client_options=self.options("cloudresourcemanager"),
         )
 
-    @cached_property
+    @once
     def sql_instances(self) -> "sqladmin_v1beta4.SqlInstancesServiceClient":
         """Cloud SQL instances."""
         from google.cloud import sqladmin_v1beta4
@@ -241,7 +295,7 @@ class Cloud:
             credentials=self.credentials, transport="rest", client_options=self.options("sqladmin")
         )
 
-    @cached_property
+    @once
     def sql_databases(self) -> "sqladmin_v1beta4.SqlDatabasesServiceClient":
         """Databases of Cloud SQL instances."""
         from google.cloud import sqladmin_v1beta4
@@ -250,7 +304,7 @@ class Cloud:
             credentials=self.credentials, transport="rest", client_options=self.options("sqladmin")
         )
 
-    @cached_property
+    @once
     def sql_users(self) -> "sqladmin_v1beta4.SqlUsersServiceClient":
         """Users of Cloud SQL instances."""
         from google.cloud import sqladmin_v1beta4
@@ -259,7 +313,7 @@ class Cloud:
             credentials=self.credentials, transport="rest", client_options=self.options("sqladmin")
         )
 
-    @cached_property
+    @once
     def sql_operations(self) -> "sqladmin_v1beta4.SqlOperationsServiceClient":
         """Cloud SQL's operations."""
         from google.cloud import sqladmin_v1beta4
@@ -268,31 +322,23 @@ class Cloud:
             credentials=self.credentials, transport="rest", client_options=self.options("sqladmin")
         )
 
-    @cached_property
+    @once
     def storage(self) -> "StorageClient":
         """Cloud Storage. Its own retries are left to it for reads alone."""
         from google.cloud.storage import Client
 
         client = Client(
-            project=self.environment.project,
+            project=None,  # those of several services may be in several
             credentials=self.credentials,
             client_options=self.options("storage"),
         )
         client._http.mount("http://", self.session.get_adapter("http://localhost"))
         return client
 
-    @cached_property
+    @once
     def logging(self) -> str:
         """Base URL of Cloud Logging, for `session`: `…/entries:list`."""
         return f"{self.url('logging')}/v2"
-
-
-LOG_IN = (
-    "there are no Google credentials. Log in with\n"
-    "    gcloud auth application-default login\n"
-    "or name a key's file in GOOGLE_APPLICATION_CREDENTIALS. "
-    "The environment local needs none: --env local"
-)
 
 
 def bypass_proxies(endpoint: str) -> None:
@@ -302,18 +348,3 @@ def bypass_proxies(endpoint: str) -> None:
         known = os.environ.get(name, "")
         if host not in known.split(","):
             os.environ[name] = ",".join(filter(None, (known, host)))
-
-
-def check_emulator(rest: Rest, endpoint: str) -> None:
-    """Raises ProjectError when no emulator answers at HOST:PORT."""
-    try:
-        answer = rest.fetch(Request("", ""))
-        if isinstance(answer, dict) and "emulator" in str(answer.get("name")):
-            return
-        why = "something else answers there"
-    except (RestError, ConnectionLost) as error:
-        why = str(error)
-    raise ProjectError(
-        f"no emulator answers at {endpoint} ({why}). Start it with invoke emulator.start, "
-        f"and unset {EMULATOR} to talk to Google itself"
-    )

@@ -6,11 +6,13 @@ and the APIs it needs, is made first where it is missing. What is printed is the
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from threading import Thread
 
 from infra import lease
-from infra.apply import Outcome, apply, leave, preview, refuse
+from infra.apply import apply, leave, preview, refuse
 from infra.events import Status
-from infra.plan import Action, Decide, Plan, Session, plan, to_converge, to_remove
+from infra.outcome import Outcome
+from infra.plan import Action, Decide, Part, Plan, Session, plan, to_converge, to_remove
 from infra.resources.base import Resource
 from infra.retry import Stopped
 
@@ -42,10 +44,21 @@ def converge(resources: Sequence[Resource], session: Session, lock: Lock) -> Out
     """
     try:
         planned = plan(resources, session, to_converge)
+    except KeyboardInterrupt:
+        return Outcome({}, interrupted=True)
+    return carry_out(planned, Part(resources, session), lock)
+
+
+def carry_out(planned: Plan, part: Part, lock: Lock) -> Outcome:
+    """Carries out the plan of a service, planned anew under the lease. Raises as `converge`."""
+    resources, session = part.stack, part.session
+    try:
         if planned.refused or planned.failures:
             return refuse(planned, session)
         if not planned.due:
             return apply(planned, session)
+        # The lease's client takes longer to import than the first write to be answered.
+        Thread(target=getattr, args=(session.cloud, "storage"), daemon=True).start()
         ground = foundation(planned)
         before = apply(ground, session) if ground.due else Outcome({})
         if not is_well(before):

@@ -41,6 +41,8 @@ MEMORY_OF_CPUS = {
     6: (4096, 24576),
     8: (4096, 32768),
 }
+# What follows from other fields is not at fault where it was not written.
+DERIVED: set[Where] = {("database", "instance"), ("database", "name"), ("database", "user")}
 
 
 class EnvironmentFileError(ProjectError):
@@ -205,11 +207,12 @@ class Trigger(Section):
     def _one_of_both(self) -> Self:
         if (self.branch is None) == (self.tag is None):
             raise fault("needs either branch or tag, and not both")
-        for pattern in filter(None, (self.branch, self.tag)):
+        for field, pattern in (("branch", self.branch), ("tag", self.tag)):
             try:
-                re.compile(pattern)
+                re.compile(pattern or "")
             except re.error as error:
-                raise fault("no regular expression: {error}", error=str(error)) from None
+                message = "no regular expression: {error}"
+                raise fault(message, at=field, error=str(error)) from None
         return self
 
 
@@ -315,7 +318,8 @@ def load(folder: Path, name: str) -> Environment:
     try:
         environment = Environment.model_validate({**values, "name": name})
     except ValidationError as error:
-        faults += [explain(each, Environment) for each in error.errors()]
+        found = [explain(each, Environment) for each in error.errors()]
+        faults += [each for each in found if each[0] not in DERIVED - file.lines.keys()] or found
     if faults:
         lines = sorted({(file.line(where), where, text) for where, text in faults}, key=order)
         raise EnvironmentFileError("\n".join(at_line(shown, *line) for line in lines))

@@ -12,7 +12,7 @@ from infra.yaml_file import Where
 def explain(error: ErrorDetails, model: type[BaseModel]) -> tuple[Where, str]:
     """A fault of pydantic's in words: the field, and what it has to be."""
     where: Where = tuple(part for part in error["loc"] if part != "[key]")
-    got, context = repr(error["input"]), error.get("ctx", {})
+    got, context = written(error["input"]), error.get("ctx", {})
     if context.get("at"):
         where = (*where, context["at"])
     saying = {
@@ -35,6 +35,13 @@ def explain(error: ErrorDetails, model: type[BaseModel]) -> tuple[Where, str]:
     if saying is None:
         return where, error["msg"]
     return where, saying.format(got=got, **context)
+
+
+def written(value: object) -> str:
+    """A value as it stands in the file."""
+    if value is None:
+        return "nothing"
+    return str(value).lower() if isinstance(value, bool) else repr(value)
 
 
 def unknown_field(where: Where, root: type[BaseModel]) -> str:

@@ -17,8 +17,9 @@ def walk[Node: Hashable](
     visit: Callable[[Node], bool],
     blocked: Callable[[Node, Node], None],
     stop: Event,
+    workers: int = WORKERS,
 ) -> None:
-    """Visits every node, each after what it needs, until `stop` is set.
+    """Visits every node, each after what it needs, until `stop` is set; `workers` at a time.
 
     `visit` says whether what needs the node may go on; if not, those are given to `blocked`, with
     the node that was the reason. Raises what a visit raises, when all in flight are done, and
@@ -27,7 +28,7 @@ def walk[Node: Hashable](
     order = TopologicalSorter(needs)
     order.prepare()
     done: SimpleQueue[tuple[Node, bool | BaseException]] = SimpleQueue()
-    room = BoundedSemaphore(WORKERS)
+    room = BoundedSemaphore(workers)
     culprit: dict[Node, Node] = {}
     raised: list[BaseException] = []
 

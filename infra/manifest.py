@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from infra.environment import Environment
-from infra.knative import FieldError, Fields, service
+from infra.knative import service
+from infra.knative_reader import FieldError, Fields
 from infra.names import Names
 from infra.project import ProjectError
 from infra.yaml_file import Value, Where, YamlError, YamlFile, resolve

@@ -16,9 +16,12 @@ from infra.clock import SYSTEM, Clock
 from infra.cloud import Cloud
 from infra.events import Event, Field
 from infra.graph import reversed_needs
+from infra.outcome import Outcome
+from infra.project import ProjectError
 from infra.resources.base import Difference, Live, Reads, Resource, Work, owner
 from infra.rest import Request
 from infra.retry import CloudError, Retry, Stopped, Waiting, ignore
+from infra.terms import spoken
 
 READERS = 64
 """Reads are short and cost Google little; it is the writes that --forks is about."""
@@ -49,13 +52,22 @@ class Change:
     differences: tuple[Difference, ...] = ()
     live: Live | None = None
     reason: str = ""
+    left_out: bool = False
+    """Whether it is only looked at: it is left out of the run, and what is in it needs it."""
+    blocked: str = ""
+    """Why it is not carried out, when something that it needs is left out and not as declared."""
     removing: bool = False
     """Whether it is a part of the service's removal."""
 
     @property
+    def is_open(self) -> bool:
+        """Whether it is a change that may be carried out."""
+        return not self.left_out and not self.blocked
+
+    @property
     def fields(self) -> tuple[Field, ...]:
-        """The fields that change."""
-        return tuple(Field(each.path, each.old, each.new) for each in self.differences)
+        """The fields that change, as the environment file calls them."""
+        return spoken(self.resource, self.differences)
 
 
 @dataclass
@@ -65,9 +77,13 @@ class Session:
     cloud: Cloud
     emit: Callable[[Event], None]
     adopt: bool = False
+    narrow: "Callable[[Plan], Plan]" = lambda planned: planned
+    """Limits a plan to what the run is about."""
     stop: Flag = field(default_factory=Flag)
     facts: dict[str, str] = field(default_factory=dict)
     clock: Clock = SYSTEM
+    abandon: Callable[[], Outcome | None] = lambda: None
+    """Takes no more notice of what is in flight, and tells it. Returns how far it came."""
 
     def retry(self, report: Callable[[Waiting], None] = ignore, *, recent: bool = False) -> Retry:
         """What this command's calls are retried with."""
@@ -91,12 +107,12 @@ class Plan:
     @property
     def refused(self) -> list[Change]:
         """What must not be touched."""
-        return [change for change in self.changes if change.action is Action.REFUSE]
+        return [each for each in self.changes if each.action is Action.REFUSE and not each.left_out]
 
     @property
     def due(self) -> list[Change]:
         """What has to change."""
-        return [change for change in self.changes if change.action is not Action.NONE]
+        return [each for each in self.changes if each.action is not Action.NONE and each.is_open]
 
 
 type Decide = Callable[[Resource, Live | None, bool, Change | None], Change]
@@ -104,25 +120,69 @@ type Decide = Callable[[Resource, Live | None, bool, Change | None], Change]
 its parent."""
 
 
+@dataclass(frozen=True)
+class Part:
+    """One service's part of a run: its resources, and the dealings about them."""
+
+    stack: Sequence[Resource]
+    session: Session
+
+
 def plan(stack: Sequence[Resource], session: Session, decide: Decide, forks: int = READERS) -> Plan:
     """Reads everything, at once, at most `forks` things at a time, and decides about each.
 
-    The stack may be that of several services: what they ask alike is read once. Makes no write.
-    Raises KeyboardInterrupt.
+    Makes no write. Raises KeyboardInterrupt, and ProjectError for a manifest that is wrong.
     """
-    work = Work(session.cloud, session.retry(), session.facts, Reads())
-    fetch_all(stack, work, forks)
+    (planned,) = plan_all([Part(stack, session)], decide, forks)
+    return planned
+
+
+def plan_all(parts: Sequence[Part], decide: Decide, forks: int = READERS) -> list[Plan]:
+    """The plans of several services; what they ask alike is read once.
+
+    Raises what `plan` raises: ProjectError with the faults of all services.
+    """
+    shared: dict[int, Reads] = {}
+    works = [
+        Work(
+            part.session.cloud,
+            part.session.retry(),
+            part.session.facts,
+            # Two callers may not be told the same.
+            shared.setdefault(id(part.session.cloud.made), Reads()),
+        )
+        for part in parts
+    ]
+    for reads in shared.values():
+        same = [index for index, work in enumerate(works) if work.reads is reads]
+        fetch_all([each for index in same for each in parts[index].stack], works[same[0]], forks)
+    plans: list[Plan] = []
+    faults: list[str] = []
+    for part, work in zip(parts, works, strict=True):
+        try:
+            plans.append(decide_all(part, work, decide))
+        except ProjectError as error:
+            if len(parts) == 1:
+                raise
+            faults.append(f"{part.session.cloud.names.name}: {error}")
+    if faults:
+        raise ProjectError("\n".join(faults))
+    return plans
+
+
+def decide_all(part: Part, work: Work, decide: Decide) -> Plan:
+    """The plan of a service, of what has been read."""
     changes: dict[int, Change] = {}
     failures: list[tuple[Resource, CloudError]] = []
-    for resource in stack:
+    for resource in part.stack:
         above = changes.get(id(resource.parent))
         try:
             live = work.look(resource)
         except CloudError as error:
             failures.append((resource, error))
         else:
-            changes[id(resource)] = decide(resource, live, session.adopt, above)
-    return Plan(list(changes.values()), failures)
+            changes[id(resource)] = decide(resource, live, part.session.adopt, above)
+    return part.session.narrow(Plan(list(changes.values()), failures))
 
 
 def fetch_all(stack: Sequence[Resource], work: Work, forks: int) -> None:
@@ -175,7 +235,8 @@ def to_converge(
     for each in differences:
         if each.path in resource.fixed:
             why = resource.fixed[each.path]
-            reason = f"{each.path} is {each.old} and should be {each.new}: {why}"
+            told = spoken(resource, [each])[0]
+            reason = f"{told.path} is {told.old} and should be {told.new}: {why}"
             return Change(resource, Action.REFUSE, differences, live, reason)
     action = Action.UPDATE if differences else Action.NONE
     return Change(resource, action, differences, live)

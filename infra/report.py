@@ -1,13 +1,65 @@
 """What a person sees: steps with their times, and errors. Nothing else prints."""
 
+import os
 import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from time import perf_counter
+from typing import TextIO
 
 WIDTH = 44
 ERASE = "\x1b[K"  # to the end of the line
+RESET = "\x1b[0m"
+NARROWEST = 20
+
+
+class Colour(StrEnum):
+    """A colour, as terminals take it (ECMA-48)."""
+
+    RED = "\x1b[31m"
+    GREEN = "\x1b[32m"
+    YELLOW = "\x1b[33m"
+    MAGENTA = "\x1b[35m"
+    CYAN = "\x1b[36m"
+    BLUE = "\x1b[94m"
+
+
+def is_coloured(stream: TextIO) -> bool:
+    """Whether colours are shown there: at a terminal, unless NO_COLOR; elsewhere with FORCE_COLOR.
+
+    NO_COLOR is that of no-color.org: set to anything but nothing.
+    """
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def paint(text: str, colour: Colour | None) -> str:
+    """The text in a colour, where standard output shows colours."""
+    return f"{colour}{text}{RESET}" if colour and is_coloured(sys.stdout) else text
+
+
+def fold(text: str, indent: int, hang: int = 0) -> list[str]:
+    """The text in lines that, so far from the left, fit the terminal; in a log, as it is.
+
+    All but the first are `hang` further from the left.
+    """
+    room = shutil.get_terminal_size().columns - indent
+    if not sys.stdout.isatty() or room < NARROWEST:
+        return [text]
+    lines = textwrap.wrap(
+        text,
+        room,
+        subsequent_indent=" " * hang,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return lines or [text]
 
 
 def say(text: str = "") -> None:

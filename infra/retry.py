@@ -40,7 +40,10 @@ REDONE = {
     Cause.EXISTS: Patience(0.5, 10, 120),
 }
 """What is waited out by reading again and deciding again."""
-POLL = Patience(0.05, 5, 2400)
+POLL = Patience(0.1, 5, 2400)
+POLL_SHARE = 0.03
+"""The part of the time that an operation took already after which it is asked about again: its end
+is noticed soon, be it one of a second or of ten minutes, and it is not asked about too often."""
 FACTOR = 1.5
 
 
@@ -196,15 +199,13 @@ class Retry:
         """
         self.operation = operation or doing
         started = self.clock.now()
-        tries = 0
         while not self._call(doing, done, PATIENCE, interruptible=False):
             waited = self.clock.now() - started
             if waited >= POLL.deadline:
                 said = f"it is not done after {spell(waited)}"
                 raise CloudError(doing, f"{said} ({operation})" if operation else said, RUN_AGAIN)
-            tries += 1
             self.report(Waiting(doing, waited, 0))
-            self.clock.sleep(backoff(POLL, tries, jitter=False))
+            self.clock.sleep(min(POLL.most, max(POLL.first, waited * POLL_SHARE)))
         self.operation = ""
 
     def pause(self, seconds: float, *, interruptible: bool = True) -> None:
@@ -251,7 +252,7 @@ def operation_name(operation: object) -> str:
     return str(getattr(getattr(operation, "operation", None), "name", ""))
 
 
-def backoff(patience: Patience, tries: int, *, jitter: bool = True) -> float:
+def backoff(patience: Patience, tries: int) -> float:
     """Seconds before the next try."""
     longest = min(patience.most, patience.first * FACTOR ** min(tries - 1, 30))
-    return longest * random.uniform(0.7, 1) if jitter else longest  # noqa: S311
+    return longest * random.uniform(0.7, 1)  # noqa: S311

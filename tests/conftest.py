@@ -1,32 +1,24 @@
-"""Fixtures for generated services, and the options of the property test."""
+"""Fixtures for generated services; the property test's options; no run leaves anything behind."""
 
-import tempfile
-from collections.abc import Callable, Iterator
-from functools import partial
-from types import SimpleNamespace
+from collections.abc import Callable
 
-import cookiecutter.hooks  # type: ignore[import-untyped]
 import pytest
 from pytest_cookies.plugin import Cookies  # type: ignore[import-untyped]
 
-from tests.infra.seeds import (  # noqa: F401
-    pytest_addoption,
-    pytest_sessionfinish,
-    pytest_terminal_summary,
-)
+from tests.infra.seeds import pytest_addoption
+from tests.leftovers import pytest_configure, pytest_sessionfinish
 from tests.template.bakes import Baked, bake
 
+__all__ = [
+    "Bake",
+    "baked",
+    "pytest_addoption",
+    "pytest_configure",
+    "pytest_sessionfinish",
+    "service",
+]
+
 type Bake = Callable[..., Baked]
-
-
-@pytest.fixture(scope="session", autouse=True)
-def no_hook_is_left_behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """cookiecutter leaves the hooks that it renders where temporary files go; here that is ours."""
-    folder = tmp_path_factory.mktemp("hooks")
-    with pytest.MonkeyPatch.context() as patch:
-        make = partial(tempfile.NamedTemporaryFile, dir=folder)
-        patch.setattr(cookiecutter.hooks, "tempfile", SimpleNamespace(NamedTemporaryFile=make))
-        yield
 
 
 @pytest.fixture(scope="session")

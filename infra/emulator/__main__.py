@@ -21,9 +21,11 @@ from infra.emulator.api import Router
 from infra.emulator.cloud import Cloud
 from infra.emulator.control import MOST_MILLISECONDS, Pace, seconds_of
 from infra.emulator.errors import GoogleError
+from infra.emulator.guard import Guard
 from infra.emulator.hollow import fits
 from infra.emulator.postgres.lock import FolderLock
 from infra.emulator.server import Emulator
+from infra.emulator.state import make_private
 from infra.emulator.world import World
 
 _HOST = "127.0.0.1"
@@ -50,7 +52,7 @@ def main() -> int:
     except GoogleError as error:
         parser.error(error.message)
     folder: Path = options.state.absolute()
-    folder.mkdir(parents=True, exist_ok=True)
+    make_private(folder)
     lock = FolderLock(folder / "lock")
     if not lock.acquire():
         print(f"error: another emulator is using {folder}", file=sys.stderr)
@@ -98,7 +100,7 @@ async def serve(folder: Path, listener: socket.socket, pace: Pace, *, hollow: bo
     emulator = Emulator(cloud, router, pace)
     server = _Server(
         uvicorn.Config(
-            emulator,
+            Guard(emulator),
             http=emulator.connections.protocol(),
             # The date is the cloud's, the client the one that is connected.
             date_header=False,

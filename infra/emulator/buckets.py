@@ -14,7 +14,7 @@ from infra.emulator.api import Call
 from infra.emulator.errors import GoogleError
 from infra.emulator.world import Document, World
 
-BUCKETS, OBJECTS = "buckets", "objects"
+BUCKETS, OBJECTS, GENERATIONS = "buckets", "objects", "generations"
 
 # The metadata of an object that its writer decides on.
 WRITABLE = {
@@ -31,6 +31,8 @@ WRITABLE = {
     "temporaryHold",
 }
 
+# Any characters but those that end a line; not `.` or `..` alone.
+_OBJECT_NAME = re.compile(r"(?!\.{1,2}$)[^\r\n]+")
 _CONDITION = re.compile(r"if(Source)?(?P<what>Generation|Metageneration)(?P<not>Not)?Match")
 
 
@@ -65,7 +67,9 @@ def find_object(call: Call[Any], permission: str) -> Document:
     wanted = call.query.get("generation")
     if found is None or wanted not in (None, found["body"]["generation"]):
         raise errors.not_found(f"No such object: {bucket['body']['name']}/{name}")
-    check_conditions(call.query, found["body"], reading=call.method.endswith(".get"))
+    reading = call.method.endswith(".get")
+    check_conditions(call.query, found["body"], reading=reading)
+    _check_etags(call.headers, found["body"]["etag"], reading=reading)
     return found
 
 
@@ -77,11 +81,30 @@ def check_conditions(
         condition = _CONDITION.fullmatch(name)
         if condition is None:
             continue
-        current = body[condition["what"].lower()] if body else "0"
-        if condition["not"] is None and current != value:
+        if not value.isdecimal():
+            raise errors.invalid(f"Invalid value '{value}' of {name}.", name)
+        same = int(body[condition["what"].lower()] if body else 0) == int(value)
+        if condition["not"] is None and not same:
             raise condition_not_met(name)
-        if condition["not"] is not None and current == value:
-            raise GoogleError(304, "", "Not modified") if reading else condition_not_met(name)
+        if condition["not"] is not None and same:
+            raise _not_modified() if reading else condition_not_met(name)
+
+
+def _check_etags(headers: Mapping[str, str], etag: str, *, reading: bool) -> None:
+    """The same for the headers If-Match and If-None-Match."""
+    matches = {
+        name: bool({"*", etag} & {one.strip().strip('"') for one in headers[name].split(",")})
+        for name in ("if-match", "if-none-match")
+        if name in headers
+    }
+    if not matches.get("if-match", True):
+        raise condition_not_met("If-Match")
+    if matches.get("if-none-match", False):
+        raise _not_modified() if reading else condition_not_met("If-None-Match")
+
+
+def _not_modified() -> GoogleError:
+    return GoogleError(304, "", "Not modified")
 
 
 def condition_not_met(what: str = "") -> GoogleError:
@@ -110,6 +133,14 @@ def check_fields(given: Mapping[str, Any], known: Iterable[str], kind: str) -> N
         )
 
 
+def number(query: Mapping[str, str], name: str) -> int:
+    """Returns a parameter that counts something, 0 where it is not given; else 400."""
+    text = query.get(name, "0")
+    if not text.isdecimal():
+        raise errors.invalid(f"Invalid value '{text}' of {name}.", name)
+    return int(text)
+
+
 def key(bucket: str, name: str) -> str:
     """The name of an object's document: a bucket's objects sort by name."""
     return f"{bucket}/{name}"
@@ -118,7 +149,7 @@ def key(bucket: str, name: str) -> str:
 def store(call: Call[Any], bucket: str, given: Document, content: bytes) -> Document:
     """Makes an object of its content and returns it; checksums that were given are verified."""
     name = given.get("name")
-    if not name or len(name.encode()) > 1024 or "\n" in name or "\r" in name:
+    if not isinstance(name, str) or not _OBJECT_NAME.fullmatch(name) or len(name.encode()) > 1024:
         raise errors.invalid(f"Invalid object name: {name!r}", "name")
     sums = {
         "md5Hash": base64.b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode(),
@@ -135,14 +166,14 @@ def store(call: Call[Any], bucket: str, given: Document, content: bytes) -> Docu
     with world.transaction():
         before = world.get(OBJECTS, key(bucket, name))
         try:
+            # It may be gone by now; and who replaces an object must be allowed to delete it.
+            find_bucket(call, f"storage.objects.{'delete' if before else 'create'}")
             check_conditions(call.query, before["body"] if before else None)
         except GoogleError:
             (world.blobs / blob).unlink(missing_ok=True)
             raise
-        now = world.timestamp()
-        generation = int(world.now().timestamp() * 1_000_000)
-        if before:
-            generation = max(generation, int(before["body"]["generation"]) + 1)
+        now = timestamp(world)
+        generation = _next_generation(world)
         body = {
             "contentType": "application/octet-stream",
             "storageClass": "STANDARD",
@@ -167,6 +198,24 @@ def store(call: Call[Any], bucket: str, given: Document, content: bytes) -> Docu
     return body
 
 
+def _next_generation(world: World) -> int:
+    """The time in microseconds, as Google's are, or one more than the last: none comes twice.
+
+    So a generation that somebody holds never means an object made later, though the clock stands
+    still, or the object is deleted and made anew.
+    """
+    last = world.get(GENERATIONS, "last")
+    now = int(world.now().timestamp() * 1_000_000)
+    generation = max(now, int(last["generation"]) + 1) if last else now
+    world.put(GENERATIONS, "last", {"generation": generation})
+    return generation
+
+
+def timestamp(world: World) -> str:
+    """The time as Storage writes it, in milliseconds."""
+    return world.timestamp()[:-4] + "Z"
+
+
 def remove_blob(world: World, document: Document) -> None:
     """Removes an object's content."""
     (world.blobs / document["blob"]).unlink(missing_ok=True)
@@ -180,7 +229,7 @@ def etag(generation: int, metageneration: int) -> str:
 def touch(world: World, body: Document) -> None:
     """Notes that metadata has changed."""
     body["metageneration"] = str(int(body["metageneration"]) + 1)
-    body["updated"] = world.timestamp()
+    body["updated"] = timestamp(world)
     body["etag"] = etag(int(body.get("generation", 0)), int(body["metageneration"]))
 
 

@@ -4,7 +4,7 @@ import asyncio
 import socket
 import struct
 
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from infra.emulator.peers import OwnUsersOnly
 
 type Address = tuple[str, int]
 
@@ -19,11 +19,11 @@ class Connections:
         self._transports: dict[Address, asyncio.Transport] = {}
 
     def protocol(self) -> type[asyncio.Protocol]:
-        """Returns uvicorn's protocol, which makes its connections known here."""
+        """Returns uvicorn's protocol for our own user, which makes its connections known here."""
         transports = self._transports
 
-        class Protocol(H11Protocol):
-            def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        class Protocol(OwnUsersOnly):
+            def connection_made(self, transport: asyncio.Transport) -> None:
                 super().connection_made(transport)
                 self._address = self.client or ("", 0)
                 transports[self._address] = transport

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from infra.emulator import errors
+from infra.emulator import errors, patterns
 
 type Entry = dict[str, Any]
 type Test = Callable[[Entry], bool]
@@ -177,10 +177,7 @@ def _comparer(path: list[str], operator: str, text: str) -> Callable[[Any], bool
             text == "*" or any(wanted in str(leaf).lower() for leaf in _leaves(value))
         )
     if operator in ("=~", "!~"):
-        try:
-            pattern = re.compile(text)
-        except re.error as error:
-            raise errors.invalid(f"Unparseable filter: {error}", "filter") from None
+        pattern = patterns.compile_re2(text)
         return lambda value: isinstance(value, str) and pattern.search(value) is not None
     key = _key(path)
     try:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from google.iam.v1 import policy_pb2  # type: ignore[import-untyped]
 
-from infra.emulator import errors, messages, projects, roles
+from infra.emulator import customroles, errors, messages, projects
 from infra.emulator.world import World
 
 OWNER = "user:owner@local"
@@ -123,7 +123,7 @@ def has_permission(world: World, caller: Caller, permission: str, resource: str)
         return True
     members = {caller.member, "allUsers", "allAuthenticatedUsers"}
     return any(
-        roles.grants(binding["role"], permission)
+        customroles.grants(world, binding["role"], permission)
         for name in _lineage(world, resource)
         for binding in (world.seen("policies", name) or {}).get("bindings", ())
         if "condition" not in binding and not members.isdisjoint(binding.get("members", ()))
@@ -153,8 +153,8 @@ def _check(world: World, policy: policy_pb2.Policy, service: str) -> None:
                 "Specified policy version must be 3 for a policy with conditional role bindings.",
                 "policy.version",
             )
-        known = binding.role in roles.ROLES and (
-            not service or roles.concerns(binding.role, service)
+        known = customroles.is_known(world, binding.role) and (
+            not service or customroles.concerns(world, binding.role, service)
         )
         if not known:
             raise errors.invalid(

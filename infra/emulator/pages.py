@@ -21,12 +21,26 @@ def page[T](
     if size < 0:
         raise errors.invalid("The page size must not be negative.", "page_size")
     try:
-        begin = int(base64.urlsafe_b64decode(token).decode()) if token else 0
+        begin = int(key(token)) if token else 0
     except ValueError:
         raise errors.invalid("The page token is not valid.", "page_token") from None
+    begin = max(begin, 0)
     end = begin + min(size or default, largest)
     following = base64.urlsafe_b64encode(str(end).encode()).decode() if end < len(items) else ""
     return items[begin:end], following
+
+
+def key(token: str) -> str:
+    """Returns what a `key_token` was made of: the name of the last result before this page."""
+    try:
+        return base64.urlsafe_b64decode(token).decode()
+    except ValueError:
+        raise errors.invalid("The page token is not valid.", "page_token") from None
+
+
+def key_token(last: str) -> str:
+    """Returns the token of the page after a name, whatever is deleted or made meanwhile."""
+    return base64.urlsafe_b64encode(last.encode()).decode()
 
 
 def patch(target: Message, source: Message, mask: FieldMask, fixed: Iterable[str] = ()) -> None:

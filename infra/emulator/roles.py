@@ -29,7 +29,7 @@ _RUN_VIEW = {
     f"run.{kind}.{verb}"
     for kind in ("services", "revisions", "jobs", "executions", "operations", "tasks")
     for verb in ("get", "list")
-} | {"run.services.getIamPolicy", "run.jobs.getIamPolicy"}
+} | {"run.services.getIamPolicy", "run.jobs.getIamPolicy", "run.locations.list"}
 _RUN_INVOKE = {"run.routes.invoke", "run.jobs.run", "run.jobs.runWithOverrides"}
 _RUN_DEVELOP = (
     _RUN_VIEW
@@ -163,7 +163,8 @@ ROLES: dict[str, set[str]] = {
     },
     "roles/secretmanager.viewer": _SECRET_VIEW,
     "roles/serviceusage.serviceUsageAdmin": _SERVICES
-    | {"serviceusage.services.enable", "serviceusage.services.disable"},
+    | {"serviceusage.services.enable", "serviceusage.services.disable"}
+    | {"serviceusage.operations.get"},
     "roles/serviceusage.serviceUsageConsumer": _SERVICES | {"serviceusage.services.use"},
     "roles/serviceusage.serviceUsageViewer": _SERVICES,
     "roles/storage.admin": {"storage.*"},

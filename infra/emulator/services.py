@@ -8,6 +8,7 @@ from infra.emulator.world import World
 TITLES = {
     "artifactregistry.googleapis.com": "Artifact Registry API",
     "cloudbuild.googleapis.com": "Cloud Build API",
+    "cloudquotas.googleapis.com": "Cloud Quotas API",
     "cloudresourcemanager.googleapis.com": "Cloud Resource Manager API",
     "cloudscheduler.googleapis.com": "Cloud Scheduler API",
     "cloudtrace.googleapis.com": "Cloud Trace API",

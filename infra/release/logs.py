@@ -7,6 +7,8 @@ from infra.cloud import Cloud
 from infra.yaml_file import Value
 
 PAGE = 1000
+# The end of the name of the log that Cloud Run itself writes.
+SYSTEM = "/logs/run.googleapis.com%2Fvarlog%2Fsystem"
 LAST_LINES = 20
 # An entry can be read a few seconds after it was written, not at once.
 LATE_SECONDS = 8
@@ -16,11 +18,13 @@ SLOWER = 1.5
 
 @dataclass(frozen=True)
 class Line:
-    """A line of a log; `when` is RFC 3339, as Google writes it."""
+    """A line of a log; `when` is RFC 3339, as Google writes it. `by_platform`: Cloud Run says it
+    of the program."""
 
     when: str
     severity: str
     text: str
+    by_platform: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,12 @@ def parse(entry: dict[str, object]) -> Line:
         text = payload.get("message", payload)
         if trace := payload.get("exception") or payload.get("exc_info"):
             text = f"{text}\n{trace}"
-    return Line(str(entry.get("timestamp", "")), str(entry.get("severity", "DEFAULT")), str(text))
+    return Line(
+        when=str(entry.get("timestamp", "")),
+        severity=str(entry.get("severity", "DEFAULT")),
+        text=str(text),
+        by_platform=str(entry.get("logName", "")).endswith(SYSTEM),
+    )
 
 
 def end_of(lines: list[Line]) -> str:

@@ -6,7 +6,7 @@ traffic where it was.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic, sleep
 
 from google.cloud import run_v2
@@ -16,7 +16,7 @@ from infra.manifest import Manifest
 from infra.names import PLACEHOLDER_IMAGE
 from infra.release import ReleaseError
 from infra.release.conditions import failed_conditions, why_not_ready
-from infra.release.logs import Log, end_of
+from infra.release.logs import SYSTEM, Log, end_of
 from infra.resources.asks import text
 from infra.resources.base import Work
 from infra.resources.secrets import APPLIED, find_secret, find_versions
@@ -29,7 +29,8 @@ SUCCEEDED = run_v2.Condition.State.CONDITION_SUCCEEDED
 SHORT_VERSION = 7
 # How long each step of a canary is watched.
 CANARY_SECONDS = 10.0
-POLL_SECONDS = 1.0
+# Cloud Logging is read once a poll, and allows 60 reads a minute in a project.
+POLL_SECONDS = 2.0
 
 type Split = tuple[tuple[str, int], ...]
 
@@ -138,9 +139,11 @@ def promote(work: Work, candidate: Candidate, percent: int) -> run_v2.Service:
 def watch(work: Work, revision: str, seconds: float) -> str:
     """Why the revision is no longer healthy, as soon as it isn't; "" when it is all the time."""
     deadline = monotonic() + seconds
+    deaths = deaths_of(work, revision)
     while True:
         now = get_revision(work, revision)
         failed = failed_conditions(now.conditions) if now else ["it was deleted"]
+        failed += dict.fromkeys(line.text for line in deaths.read())
         if failed or monotonic() >= deadline:
             return " ".join(failed)
         sleep(POLL_SECONDS)
@@ -243,6 +246,14 @@ def log_of(work: Work, revision: str) -> Log:
         f'AND resource.labels.service_name="{work.cloud.names.name}" '
         f'AND resource.labels.revision_name="{revision}"',
     )
+
+
+def deaths_of(work: Work, revision: str) -> Log:
+    """What Cloud Run says of instances that ended by themselves, or were ended by a probe. A
+    revision keeps its conditions then: others take their place."""
+    of_ours = log_of(work, revision)
+    name = f"projects/{work.cloud.names.project}{SYSTEM}"
+    return replace(of_ours, filter=f'{of_ours.filter} AND logName="{name}" AND severity>=ERROR')
 
 
 def steps(candidate: Candidate, canary: Iterable[int]) -> list[int]:

@@ -34,6 +34,13 @@ class Apis(Resource):
     """All the APIs, in a call."""
 
     kind: ClassVar[str] = "apis"
+    tags: ClassVar[tuple[str, ...]] = ("apis",)
+    permissions: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "read": ("serviceusage.services.get",),
+        "create": ("serviceusage.services.enable", "serviceusage.operations.get"),
+        "update": ("serviceusage.services.enable", "serviceusage.operations.get"),
+        "delete": (),
+    }
 
     @property
     @override

@@ -172,6 +172,10 @@ class Resource(ABC):
 
     kind: ClassVar[str]
     """What people call it."""
+    tags: ClassVar[tuple[str, ...]] = ()
+    """The products it is chosen by, with --tags, besides its kind."""
+    permissions: ClassVar[Mapping[str, tuple[str, ...]]]
+    """The IAM permissions that its calls need: to `read`, `create`, `update` and `delete`."""
     fixed: ClassVar[Mapping[str, str]] = {}
     """Fields that can't change once it is there, and why."""
 
@@ -184,6 +188,10 @@ class Resource(ABC):
     def key(self) -> str:
         """How it is known in this stack."""
         return f"{self.kind} {self.name}"
+
+    def requires(self, verb: str) -> tuple[str, ...]:
+        """The IAM permissions it needs, where it is: a verb is one of `permissions`."""
+        return self.permissions[verb]
 
     @abstractmethod
     def asks(self) -> Mapping[str, Ask]:

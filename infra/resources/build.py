@@ -48,6 +48,17 @@ class Connection(Resource):
     """The connection to GitHub. Services of a region share it; a person has to consent once."""
 
     kind: ClassVar[str] = "connection"
+    tags: ClassVar[tuple[str, ...]] = ("build",)
+    permissions: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "read": ("cloudbuild.connections.get", "cloudbuild.connections.list"),
+        "create": (
+            "cloudbuild.connections.create",
+            "cloudbuild.connections.get",
+            "cloudbuild.operations.get",
+        ),
+        "update": (),
+        "delete": (),
+    }
 
     @property
     @override
@@ -121,6 +132,17 @@ class ConnectedRepository(Resource):
     it goes with the one that connected it, when no other trigger is left."""
 
     kind: ClassVar[str] = "repository"
+    tags: ClassVar[tuple[str, ...]] = ("build",)
+    permissions: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "read": (
+            "cloudbuild.builds.list",
+            "cloudbuild.repositories.get",
+            "cloudbuild.repositories.list",
+        ),
+        "create": ("cloudbuild.operations.get", "cloudbuild.repositories.create"),
+        "update": (),
+        "delete": ("cloudbuild.operations.get", "cloudbuild.repositories.delete"),
+    }
     fixed: ClassVar[dict[str, str]] = {
         "remoteUri": "a connected repository can't change: remove it from the connection"
     }
@@ -200,6 +222,17 @@ class Trigger(Resource):
     """The trigger. Its id is Google's and its name ours; its description is its mark."""
 
     kind: ClassVar[str] = "trigger"
+    tags: ClassVar[tuple[str, ...]] = ("build",)
+    permissions: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "read": ("cloudbuild.builds.list",),
+        "create": ("cloudbuild.builds.create", "iam.serviceAccounts.actAs"),
+        "update": (
+            "cloudbuild.builds.list",
+            "cloudbuild.builds.update",
+            "iam.serviceAccounts.actAs",
+        ),
+        "delete": ("cloudbuild.builds.list", "cloudbuild.builds.update"),
+    }
 
     declaration: Declared
 

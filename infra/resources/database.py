@@ -85,6 +85,13 @@ class Instance(InDatabase):
     """A Cloud SQL instance. What grows by itself, its disk, is not declared."""
 
     kind: ClassVar[str] = "sql instance"
+    tags: ClassVar[tuple[str, ...]] = ("database",)
+    permissions: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "read": ("cloudsql.instances.get", "cloudsql.instances.list"),
+        "create": ("cloudsql.instances.create", "cloudsql.instances.get"),
+        "update": ("cloudsql.instances.get", "cloudsql.instances.update"),
+        "delete": ("cloudsql.instances.delete", "cloudsql.instances.get"),
+    }
     fixed: ClassVar[dict[str, str]] = {
         "region": "an instance can't move: give database.instance another name",
         "databaseVersion": "a major upgrade stops the database and can't be undone; do it with "
@@ -225,6 +232,18 @@ class Database(InDatabase):
     """A database of the instance."""
 
     kind: ClassVar[str] = "database"
+    tags: ClassVar[tuple[str, ...]] = ("database",)
+    permissions: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "read": (
+            "cloudsql.databases.get",
+            "cloudsql.databases.list",
+            "cloudsql.instances.get",
+            "cloudsql.instances.list",
+        ),
+        "create": ("cloudsql.databases.create", "cloudsql.instances.get"),
+        "update": (),
+        "delete": ("cloudsql.databases.delete", "cloudsql.instances.get"),
+    }
 
     @property
     @override
@@ -263,6 +282,35 @@ class User(InDatabase):
     """
 
     kind: ClassVar[str] = "database user"
+    tags: ClassVar[tuple[str, ...]] = ("database",)
+    permissions: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "read": (
+            "cloudsql.instances.get",
+            "cloudsql.instances.list",
+            "cloudsql.users.get",
+            "cloudsql.users.list",
+            "secretmanager.secrets.get",
+            "secretmanager.secrets.list",
+            "secretmanager.versions.list",
+        ),
+        "create": (
+            "cloudsql.instances.get",
+            "cloudsql.users.create",
+            "secretmanager.secrets.get",
+            "secretmanager.secrets.update",
+            "secretmanager.versions.access",
+            "secretmanager.versions.list",
+        ),
+        "update": (
+            "cloudsql.instances.get",
+            "cloudsql.users.update",
+            "secretmanager.secrets.get",
+            "secretmanager.secrets.update",
+            "secretmanager.versions.access",
+            "secretmanager.versions.list",
+        ),
+        "delete": ("cloudsql.instances.get", "cloudsql.users.delete"),
+    }
 
     @property
     @override

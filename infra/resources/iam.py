@@ -55,6 +55,13 @@ class Account(Resource):
     purpose: str
 
     kind: ClassVar[str] = "account"
+    tags: ClassVar[tuple[str, ...]] = ("iam", "accounts")
+    permissions: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "read": ("iam.serviceAccounts.get", "iam.serviceAccounts.list"),
+        "create": ("iam.serviceAccounts.create",),
+        "update": ("iam.serviceAccounts.enable", "iam.serviceAccounts.update"),
+        "delete": ("iam.serviceAccounts.delete",),
+    }
 
     @property
     @override
@@ -145,6 +152,11 @@ class Scope(ABC):
     title: str
     """What people call it."""
 
+    tags: ClassVar[tuple[str, ...]] = ()
+    """The products that grants on it are chosen by, with --tags."""
+    policy: ClassVar[str]
+    """What its permissions begin with: `run.services`, for `run.services.getIamPolicy`."""
+
     @abstractmethod
     def request(self) -> Request:
         """What fetches the policy, at version 3."""
@@ -157,6 +169,8 @@ class Scope(ABC):
 @dataclass(frozen=True)
 class ProjectScope(Scope):
     """The project's policy."""
+
+    policy: ClassVar[str] = "resourcemanager.projects"
 
     @override
     def request(self) -> Request:
@@ -191,11 +205,19 @@ class Grants(Resource):
     """Roles that the public has only where that is declared; others' grants are left alone."""
 
     kind: ClassVar[str] = "grants"
+    tags: ClassVar[tuple[str, ...]] = ("iam",)
+    permissions: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """Those of its scope: see `requires`."""
 
     @property
     @override
     def name(self) -> str:
         return f"on {self.scope.title}"
+
+    @override
+    def requires(self, verb: str) -> tuple[str, ...]:
+        read, write = f"{self.scope.policy}.getIamPolicy", f"{self.scope.policy}.setIamPolicy"
+        return (read,) if verb == "read" else (read, write)
 
     @override
     def declared(self, live: Live | None) -> Fields:

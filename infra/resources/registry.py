@@ -38,6 +38,13 @@ class Repository(Resource):
     """A repository of images: old ones go, but for the last few."""
 
     kind: ClassVar[str] = "registry"
+    tags: ClassVar[tuple[str, ...]] = ("registry",)
+    permissions: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "read": ("artifactregistry.repositories.get", "artifactregistry.repositories.list"),
+        "create": ("artifactregistry.repositories.create",),
+        "update": ("artifactregistry.repositories.get", "artifactregistry.repositories.update"),
+        "delete": ("artifactregistry.repositories.delete",),
+    }
     fixed: ClassVar[dict[str, str]] = {"format": "a repository's format can't change"}
 
     @property
@@ -156,6 +163,9 @@ def describe(policy: Value) -> Value:
 @dataclass(frozen=True)
 class RepositoryScope(Scope):
     """The repository's policy."""
+
+    tags: ClassVar[tuple[str, ...]] = ("registry",)
+    policy: ClassVar[str] = "artifactregistry.repositories"
 
     @override
     def request(self) -> Request:

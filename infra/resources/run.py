@@ -65,6 +65,25 @@ class Service(Shaped):
     """The Cloud Run service."""
 
     kind: ClassVar[str] = "service"
+    tags: ClassVar[tuple[str, ...]] = ("run",)
+    permissions: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "read": ("run.services.get", "run.services.list", "secretmanager.versions.list"),
+        "create": (
+            "iam.serviceAccounts.actAs",
+            "run.operations.get",
+            "run.services.create",
+            "run.services.get",
+        ),
+        "update": (
+            "artifactregistry.repositories.downloadArtifacts",
+            "iam.serviceAccounts.actAs",
+            "run.operations.get",
+            "run.services.get",
+            "run.services.update",
+            "secretmanager.versions.list",
+        ),
+        "delete": ("run.operations.get", "run.services.delete"),
+    }
 
     @property
     @override
@@ -230,6 +249,25 @@ class Job(Shaped):
     """The Cloud Run job that migrates the database."""
 
     kind: ClassVar[str] = "job"
+    tags: ClassVar[tuple[str, ...]] = ("run",)
+    permissions: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "read": ("run.jobs.get", "run.jobs.list", "secretmanager.versions.list"),
+        "create": (
+            "iam.serviceAccounts.actAs",
+            "run.jobs.create",
+            "run.operations.get",
+            "secretmanager.versions.list",
+        ),
+        "update": (
+            "artifactregistry.repositories.downloadArtifacts",
+            "iam.serviceAccounts.actAs",
+            "run.jobs.get",
+            "run.jobs.update",
+            "run.operations.get",
+            "secretmanager.versions.list",
+        ),
+        "delete": ("run.jobs.delete", "run.operations.get"),
+    }
 
     @property
     @override
@@ -302,6 +340,9 @@ def job_container(job: Fields) -> Fields:
 @dataclass(frozen=True)
 class ServiceScope(Scope):
     """The service's policy."""
+
+    tags: ClassVar[tuple[str, ...]] = ("run",)
+    policy: ClassVar[str] = "run.services"
 
     @override
     def request(self) -> Request:

@@ -41,6 +41,13 @@ class Secret(Resource):
     secret: str
 
     kind: ClassVar[str] = "secret"
+    tags: ClassVar[tuple[str, ...]] = ("secrets",)
+    permissions: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "read": ("secretmanager.secrets.get", "secretmanager.secrets.list"),
+        "create": ("secretmanager.secrets.create",),
+        "update": ("secretmanager.secrets.get", "secretmanager.secrets.update"),
+        "delete": ("secretmanager.secrets.delete",),
+    }
 
     @property
     @override
@@ -195,6 +202,13 @@ class Password(Resource):
     """
 
     kind: ClassVar[str] = "password"
+    tags: ClassVar[tuple[str, ...]] = ("secrets", "database")
+    permissions: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "read": ("secretmanager.versions.list",),
+        "create": ("secretmanager.versions.add", "secretmanager.versions.list"),
+        "update": (),
+        "delete": (),
+    }
 
     @property
     @override
@@ -225,6 +239,9 @@ class Password(Resource):
 @dataclass(frozen=True)
 class SecretScope(Scope):
     """A secret's policy."""
+
+    tags: ClassVar[tuple[str, ...]] = ("secrets",)
+    policy: ClassVar[str] = "secretmanager.secrets"
 
     @override
     def request(self) -> Request:

@@ -35,6 +35,18 @@ class Bucket(Resource):
     """A bucket: nothing in it is public, and nothing in it gets old."""
 
     kind: ClassVar[str] = "bucket"
+    tags: ClassVar[tuple[str, ...]] = ("storage",)
+    permissions: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "read": ("storage.buckets.get", "storage.buckets.list"),
+        "create": ("storage.buckets.create",),
+        "update": (
+            "storage.buckets.get",
+            "storage.buckets.getIamPolicy",
+            "storage.buckets.setIamPolicy",
+            "storage.buckets.update",
+        ),
+        "delete": ("storage.buckets.delete", "storage.objects.delete", "storage.objects.list"),
+    }
     fixed: ClassVar[dict[str, str]] = {"location": "a bucket can't move"}
 
     @property
@@ -118,6 +130,9 @@ def ignore(blob: object) -> None:
 @dataclass(frozen=True)
 class BucketScope(Scope):
     """A bucket's policy; `resource` is the bucket's name."""
+
+    tags: ClassVar[tuple[str, ...]] = ("storage",)
+    policy: ClassVar[str] = "storage.buckets"
 
     @override
     def request(self) -> Request:

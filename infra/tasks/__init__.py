@@ -9,7 +9,9 @@ from invoke.collection import Collection
 from infra.tasks.deploy import deploy
 from infra.tasks.destroy import destroy
 from infra.tasks.dev import dev
+from infra.tasks.doctor import doctor
 from infra.tasks.emulator import emulator
+from infra.tasks.graph import graph
 from infra.tasks.lint import lint
 from infra.tasks.migrate import migrate
 from infra.tasks.provision import provision
@@ -20,5 +22,18 @@ from infra.tasks.test import test
 from infra.tasks.unlock import unlock
 
 namespace = Collection(
-    deploy, destroy, dev, emulator, lint, migrate, provision, render, secret, status, test, unlock
+    deploy,
+    destroy,
+    dev,
+    doctor,
+    emulator,
+    graph,
+    lint,
+    migrate,
+    provision,
+    render,
+    secret,
+    status,
+    test,
+    unlock,
 )

@@ -34,7 +34,7 @@ def deploy(context: Context, env: str | None = None, service: str | None = None)
         opened = open_cloud(context, service, env)
         url = release(opened)
         say(f"\n{opened.cloud.names.name}-{opened.environment.name} : {url}")
-        say(f"{perf_counter() - started:.1f} s in all")
+        say(f"{spell(perf_counter() - started)} in all")
 
 
 def release(opened: Opened) -> str:

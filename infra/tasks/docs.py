@@ -6,6 +6,7 @@ Of this repository only, not of a service.
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from invoke.context import Context
 from invoke.exceptions import Exit
@@ -13,6 +14,10 @@ from invoke.tasks import task
 
 from infra.report import complain, say
 from infra.tasks.options import FAILED, friendly
+
+if TYPE_CHECKING:
+    from infra.environment import Environment
+    from infra.resources.iam import Grants
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -30,11 +35,14 @@ def docs(context: Context, check: bool = False) -> None:
 
 
 def up_to_date(page: Path, generated: str, check: bool) -> bool:
-    """Whether the page has the text between its markers; writes it there unless `check`."""
-    before = page.read_text("utf-8")
-    head, begin, rest = before.partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    after = f"{head}{begin}\n{generated}{end}{tail}"
+    """Whether the page has the text between its markers, or is the text if it can't have any;
+    writes it there unless `check`."""
+    before = page.read_text("utf-8") if page.exists() else ""
+    after = generated
+    if page.suffix == ".md":
+        head, begin, rest = before.partition(BEGIN)
+        _, end, tail = rest.partition(END)
+        after = f"{head}{begin}\n{generated}{end}{tail}"
     if after != before and not check:
         page.write_text(after, "utf-8", newline="\n")
     return after == before
@@ -117,4 +125,101 @@ def _short(methods: list[str]) -> set[str]:
     }
 
 
-PAGES: dict[str, Callable[[], str]] = {"environments.md": environments, "emulator.md": emulator}
+def permissions() -> str:
+    """Every role that a service's accounts get: on what, and why."""
+    lines = ["| account | role | on | why |", "|---|---|---|---|"]
+    for account, role, on in grants():
+        lines.append(f"| {account} | `{role}` | {on} | {WHY[account, role]} |")
+    return "\n".join([*lines, ""])
+
+
+def grants() -> list[tuple[str, str, str]]:
+    """Who gets which role on what, in a stack that declares all there is; each once, sorted."""
+    from infra.resources.iam import Grants  # noqa: PLC0415
+    from infra.stack import stack  # noqa: PLC0415
+
+    environment = exemplary()
+    folder = DOCS.parent
+    found = {
+        (account_of(member, environment.service.name), role, place(each))
+        for each in stack(environment, folder)
+        if isinstance(each, Grants)
+        for role, member in each.grants
+    }
+    return sorted(found, key=lambda each: (ACCOUNTS.index(each[0]), each[2], each[1]))
+
+
+def exemplary() -> "Environment":
+    """An environment in which everything is declared."""
+    from infra.environment import Environment  # noqa: PLC0415
+
+    return Environment.model_validate(
+        {
+            "name": "stg",
+            "project": "acme-stg",
+            "region": "europe-west1",
+            "service": {"name": "orders", "invokers": ["allUsers"]},
+            "secrets": {"PAYMENT__KEY": "payment-key"},
+            "trigger": {"repository": "acme/orders", "connection": "github", "branch": "^main$"},
+        }
+    )
+
+
+CALLERS = "callers"
+ACCOUNTS = ("run", "build", "migrate", CALLERS)
+
+
+def account_of(member: str, service: str) -> str:
+    """Which of the service's accounts a member is; those declared to call it are none."""
+    email = member.removeprefix("serviceAccount:")
+    role = email.partition("@")[0].removeprefix(f"{service}-")
+    return role if email != member and role in ACCOUNTS else CALLERS
+
+
+def place(given: "Grants") -> str:
+    """What grants are on, in words."""
+    from infra.names import Names  # noqa: PLC0415
+
+    names = Names(exemplary())
+    password = names.secret(names.password_secret)
+    special = {password: "the secret with the database's password"}
+    kinds = {
+        "resourcemanager.projects": "the project",
+        "storage.buckets": "the bucket of the source",
+        "artifactregistry.repositories": "the repository of the images",
+        "secretmanager.secrets": "each declared secret",
+        "run.services": "the service",
+    }
+    return special.get(given.scope.resource) or kinds[given.scope.policy]
+
+
+WHY = {
+    ("run", "roles/secretmanager.secretAccessor"): "its variables are read from there",
+    ("run", "roles/cloudsql.client"): "connects to the database; there is no narrower place",
+    ("run", "roles/logging.logWriter"): "writes its logs",
+    ("run", "roles/telemetry.tracesWriter"): "writes its traces",
+    ("build", "roles/storage.objectViewer"): "fetches the source that was uploaded",
+    ("build", "roles/artifactregistry.writer"): "pushes the image",
+    ("build", "roles/logging.logWriter"): "writes the build's log",
+    ("migrate", "roles/secretmanager.secretAccessor"): "logs in to the database",
+    ("migrate", "roles/cloudsql.client"): "connects to the database; there is no narrower place",
+    ("migrate", "roles/logging.logWriter"): "writes the migration's log",
+    (CALLERS, "roles/run.invoker"): "those in `service.invokers` may call it, and nobody else",
+}
+
+
+def events() -> str:
+    """The JSON schema of the events that --json writes."""
+    import json  # noqa: PLC0415
+
+    from infra.json_events import schema  # noqa: PLC0415
+
+    return f"{json.dumps(schema(), indent=2, ensure_ascii=False)}\n"
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "environments.md": environments,
+    "emulator.md": emulator,
+    "permissions.md": permissions,
+    "events.schema.json": events,
+}

@@ -28,7 +28,10 @@ STOP_SECONDS = 60
 GRACE_SECONDS = 5
 ANSWER_SECONDS = 10
 POLL_SECONDS = 0.05
+LOG = "emulator.log"
 LOG_LINES = 20
+# What an emulator says that finds its folder taken.
+IN_USE = "another emulator is using"
 
 # https://cloud.google.com/sdk/docs/properties#setting_properties_using_environment_variables
 OVERRIDES = {
@@ -118,7 +121,7 @@ def start(state: Path) -> LocalCloud:
     moment is as good. Raises LocalCloudError."""
     try:
         state.mkdir(parents=True, exist_ok=True)
-        log = (state / "emulator.log").open("ab")
+        log = (state / LOG).open("ab")
     except OSError as error:
         raise LocalCloudError(
             f"the local cloud can't use {state}: {error}. {STATE_VARIABLE} names another folder"
@@ -164,13 +167,13 @@ def wait_until_it_answers(
     while monotonic() < deadline:
         if found := find_running(state):
             return found
-        if process.poll() is not None:
-            # Another one may hold the folder, and be about to answer.
+        if process.poll() is not None and IN_USE not in tail(state / LOG, log_begin):
+            # Another one may have held the folder, and be about to answer.
             deadline = min(deadline, monotonic() + GRACE_SECONDS)
         sleep(POLL_SECONDS)
     raise LocalCloudError(
         f"the local cloud did not start. The end of {state / 'emulator.log'}:\n"
-        + tail(state / "emulator.log", log_begin)
+        + tail(state / LOG, log_begin)
     )
 
 

@@ -29,5 +29,6 @@ def migrate(
         say(f"with {image}\n")
         with step_of(work, f"migrate to {revision}") as tell:
             lines = migration.run(work, revision, tell)
-        for line in lines:
-            say(f"  {line.text.rstrip()}")
+        said = [line.text.rstrip() for line in lines if not line.by_platform]
+        for text in said or ["Nothing was logged: most likely it was there already."]:
+            say(f"  {text}")

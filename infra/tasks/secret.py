@@ -5,6 +5,7 @@ A value is never an argument, for other users of a machine can read those.
 
 # ruff: noqa: PLC0415
 
+import re
 import sys
 from getpass import getpass
 from typing import TYPE_CHECKING, Any, override
@@ -122,20 +123,29 @@ def read_value(name: str) -> str:
     """The value: typed without an echo at a terminal, else all of standard input but for one
     newline at its end. Raises ProjectError."""
     if sys.stdin.isatty():
-        value = getpass(f"Value of {name}: ")
+        value = ask(name)
     else:
         try:
             value = sys.stdin.buffer.read().decode("utf-8")
         except UnicodeDecodeError:
             raise ProjectError(f"the value of {name} is not UTF-8 text") from None
-        value = value.removesuffix("\n").removesuffix("\r")
+        value = re.sub(r"\r?\n\Z", "", value)
     if not value:
-        raise ProjectError(f"the value of {name} is empty: give it on standard input")
+        raise ProjectError(f"the value of {name} is empty: type it, or give it on standard input")
     if len(value.encode()) > MOST_BYTES:
         raise ProjectError(
             f"the value of {name} is longer than the {MOST_BYTES} bytes Google takes"
         )
     return value
+
+
+def ask(name: str) -> str:
+    """What is typed at the terminal; "" for Ctrl-D."""
+    try:
+        return getpass(f"Value of {name}: ")
+    except EOFError:
+        say()
+        return ""
 
 
 def list_secrets(opened: Opened) -> None:

@@ -8,16 +8,19 @@ from types import FrameType
 
 
 @contextmanager
-def stopping(stop: Event) -> Iterator[None]:
-    """Makes the first Ctrl-C, or SIGTERM, set the flag; the next one ends the command at once.
+def stopping(*stops: Event) -> Iterator[None]:
+    """Makes the first Ctrl-C, or SIGTERM, set the flags; the next one ends the command at once.
 
     An exception could be raised anywhere, between a write and the note of it too; a flag is not.
     """
+    called = Event()
 
     def handle(number: int, frame: FrameType | None) -> None:
-        if stop.is_set():
+        if called.is_set():
             raise KeyboardInterrupt
-        stop.set()
+        called.set()
+        for stop in stops:
+            stop.set()
 
     # Windows has no SIGHUP, which a terminal that is closed sends.
     hangup = [signal.SIGHUP] if hasattr(signal, "SIGHUP") else []

@@ -8,6 +8,7 @@ import pytest
 
 from infra.tasks.local_cloud import remove
 from tests.emulator.emulators import Emulator
+from tests.emulator.ground import Ground
 
 
 @pytest.fixture(scope="module")
@@ -40,3 +41,11 @@ def own_emulator(tmp_path: Path) -> Iterator[Emulator]:
     if emulator.process is not None and emulator.process.poll() is None:
         emulator.kill()
     remove(emulator.folder)
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Iterator[Ground]:
+    """A runtime of a test's own."""
+    ground = Ground(tmp_path)
+    yield ground
+    ground.stop()

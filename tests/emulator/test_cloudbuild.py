@@ -1,5 +1,7 @@
 """Builds, through Cloud Build's own client."""
 
+import io
+import tarfile
 from collections.abc import Callable
 from typing import Any
 
@@ -147,6 +149,61 @@ def test_steps_run_in_order_in_one_workspace(
     build = result(operation)
     assert [step.status for step in build.steps[:4]] == [STATUS.SUCCESS] * 4
     assert build.steps[4].exit_code == 4
+
+
+def test_a_step_gets_nothing_of_who_started_the_emulator(
+    own_emulator: Emulator, bare_project: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("GOOGLE_APPLICATION_CREDENTIALS", "AWS_SECRET_ACCESS_KEY", "UV_PUBLISH_TOKEN"):
+        monkeypatch.setenv(name, "/a/secret")
+    monkeypatch.setenv("UV_HTTP_TIMEOUT", "77")
+    own_emulator.start().enable_all(bare_project)
+    parent = f"projects/{bare_project}/locations/{REGION}"
+    email = "http://$$GCE_METADATA_HOST/computeMetadata/v1/instance/service-accounts/default/email"
+    ask = (
+        "import os, urllib.request as u; "
+        "r = u.Request(os.path.expandvars('%s'), headers={'Metadata-Flavor': 'Google'}); "
+        "print('I am', u.urlopen(r).read().decode())"
+    )
+    build = ended(
+        CloudBuildClient(**own_emulator.arguments("cloudbuild")),
+        parent,
+        steps=[
+            bash("! env | grep /a/secret && test $$UV_HTTP_TIMEOUT = 77"),
+            {"name": "python", "args": ["-c", ask % email]},
+        ],
+    )
+    assert build.status == STATUS.SUCCESS, build.status_detail
+    lines = log(own_emulator, bare_project, build)
+    assert any("@cloudbuild.gserviceaccount.com" in line for line in lines)
+
+
+@pytest.mark.parametrize("what", ["cut off", "text", "out", "link"])
+def test_an_archive_that_cannot_be_unpacked_fails_the_build(
+    emulator: Emulator, builds: CloudBuildClient, project: str, parent: str, what: str
+) -> None:
+    content = {
+        "cut off": archive({"file": "x" * 100_000})[:-100],
+        "text": b"no archive",
+        "out": archive({"../../escaped": "x"}),
+        "link": with_link("../../../escaped"),
+    }[what]
+    source = upload(emulator, project, content)
+    build = ended(builds, parent, source=source, steps=[bash("true")])
+    assert build.status == STATUS.FAILURE
+    assert build.failure_info.type_ == Build.FailureInfo.FailureType.FETCH_SOURCE_FAILED
+    assert not [*emulator.folder.rglob("escaped")]
+
+
+def with_link(target: str) -> bytes:
+    """An archive of a link, and of a file below it."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        link = tarfile.TarInfo("link")
+        link.type, link.linkname = tarfile.SYMTYPE, target
+        tar.addfile(link)
+        tar.addfile(tarfile.TarInfo("link/file"))
+    return buffer.getvalue()
 
 
 def test_a_failing_step_ends_the_build(builds: CloudBuildClient, parent: str) -> None:

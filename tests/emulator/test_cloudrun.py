@@ -44,6 +44,11 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
         yield run
 
 
+def sized(cpu: str, memory: str) -> dict[str, Any]:
+    """A template's container of some size."""
+    return {"container": {"resources": {"limits": {"cpu": cpu, "memory": memory}}}}
+
+
 def test_a_service_is_made_and_serves(run: Run) -> None:
     service = run.create("plain")
     assert service == run.get("plain")
@@ -191,6 +196,22 @@ def test_policies_of_a_service(run: Run) -> None:
         ({"variables": {"PORT": "1"}}, "reserved env names were provided: PORT"),
         ({"annotations": {"run.googleapis.com/x": "y"}}, "reserved for the system"),
         ({"service": {"traffic": [{"percent": 50}]}}, "add up to 100"),
+        ({"service": {"traffic": [{"percent": 120}, {"percent": -20}]}}, "must be 0 to 100"),
+        ({"service": {"traffic": [{"percent": 100, "tag": "Next"}]}}, "traffic tag 'Next'"),
+        ({"service": {"traffic": [{"percent": 100, "tag": "n" * 42}]}}, "at most 46"),
+        (
+            {"service": {"traffic": [{"type_": LATEST, "revision": "wrong-1", "percent": 100}]}},
+            "cannot name one",
+        ),
+        ({"timeout": {"seconds": 3601}}, "out of bounds"),
+        ({"max_instance_request_concurrency": 1001}, "out of bounds"),
+        ({"scaling": {"min_instance_count": 3, "max_instance_count": 2}}, "min_instance_count"),
+        (sized("3", "512Mi"), "specified for cpu"),
+        (sized("500m", "512Mi"), "cpu < 1 is not supported with concurrency > 1"),
+        ({**sized("0.5", "2Gi"), "max_instance_request_concurrency": 1}, "between 128Mi and 1Gi"),
+        (sized("1", "8Gi"), "For 1.0 CPU, memory must be between 128Mi and 4Gi inclusive"),
+        (sized("4", "512Mi"), "between 2Gi and 16Gi"),
+        (sized("1", "plenty"), "of the memory"),
         ({"service_account": "nobody@run-project.iam.gserviceaccount.com"}, "actAs"),
     ],
 )

@@ -224,6 +224,22 @@ def test_one_operation_at_a_time(emulator: Emulator, project: str) -> None:
         ({"settings": {"tier": "db-huge", "edition": "ENTERPRISE"}}, "Invalid Tier"),
         ({"settings": {"tier": "db-g1-small"}}, "ENTERPRISE_PLUS"),
         ({"settings": {"edition": "ENTERPRISE"}}, "Tier is required"),
+        *(
+            (
+                {"settings": {**SETTINGS, "database_flags": [{"name": name, "value": "x"}]}},
+                "Invalid flag name",
+            )
+            for name in (
+                "archive_command",
+                "hba_file",
+                "shared_preload_libraries",
+                "data_directory",
+                "unix_socket_permissions",
+                "ssl",
+                "log_directory",
+                "work_mem=1 -c fsync",
+            )
+        ),
     ],
 )
 def test_a_wrong_instance_is_refused(

@@ -125,6 +125,8 @@ def test_a_token_makes_a_caller_the_account(emulator: Emulator, bare_project: st
     scope = ["https://www.googleapis.com/auth/cloud-platform"]
     token = credentials.generate_access_token(name=name, scope=scope)
     assert token.access_token == f"emulated:{email}"
+    # google.auth reads no fractions of a second.
+    assert token.expire_time.microsecond == 0
     path = f"/iam/v1/projects/{bare_project}/serviceAccounts"
     assert status_of(emulator.http(email).get(path)) == (403, "PERMISSION_DENIED")
     as_itself = iam_credentials_v1.IAMCredentialsClient(

@@ -3,6 +3,8 @@
 import base64
 import hashlib
 import os
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from google.api_core import exceptions
@@ -112,7 +114,10 @@ def test_an_upload_session_says_how_far_it_came(emulator: Emulator, bucket: stor
     done = http.put(session, content=b"def", headers={"content-range": "bytes 3-5/6"})
     assert done.json()["size"] == "6"
     assert bucket.blob("x").download_as_bytes() == b"abcdef"
-    assert http.put(session, content=b"x").status_code == 404
+    # The answer may have been lost: asked again, it is the same.
+    again = http.put(session, headers={"content-range": "bytes */6"})
+    assert (again.status_code, again.json()["generation"]) == (200, done.json()["generation"])
+    assert http.put(session + "x", content=b"x").status_code == 404
 
 
 def test_preconditions_hold_or_are_412(bucket: storage.Bucket) -> None:
@@ -125,6 +130,132 @@ def test_preconditions_hold_or_are_412(bucket: storage.Bucket) -> None:
     with pytest.raises(exceptions.PreconditionFailed):
         blob.delete(if_generation_match=first)
     assert blob.download_as_bytes() == b"2"
+
+
+def test_a_lease_is_taken_by_one_and_passed_on_by_its_holder(bucket: storage.Bucket) -> None:
+    def take(generation: int) -> int | None:
+        blob = bucket.blob("lease")
+        try:
+            blob.upload_from_string("{}", if_generation_match=generation, retry=None)
+        except exceptions.PreconditionFailed:
+            return None
+        return int(blob.generation)
+
+    with ThreadPoolExecutor(8) as pool:
+        held = [one for one in pool.map(take, [0] * 16) if one]
+    assert len(held) == 1
+    with ThreadPoolExecutor(8) as pool:
+        renewed = [one for one in pool.map(take, held * 16) if one]
+    assert len(renewed) == 1
+    assert renewed[0] > held[0]
+    with pytest.raises(exceptions.PreconditionFailed):
+        bucket.blob("lease").delete(if_generation_match=held[0])
+    bucket.blob("lease").delete(if_generation_match=renewed[0])
+    with pytest.raises(exceptions.NotFound):
+        bucket.blob("lease").delete(if_generation_match=renewed[0])
+    # Nobody who held it can overwrite what is there no more, or is another's.
+    assert take(renewed[0]) is None
+    anew = take(0)
+    assert anew is not None
+    assert anew > renewed[0]
+    assert take(renewed[0]) is None
+
+
+def test_what_an_upload_answers_is_what_is_read(bucket: storage.Bucket) -> None:
+    blob = bucket.blob("lease")
+    blob.upload_from_string("1", if_generation_match=0)
+    found = bucket.get_blob("lease")
+    assert found is not None
+    for name in ("generation", "metageneration", "updated", "time_created", "etag", "md5_hash"):
+        assert getattr(found, name) == getattr(blob, name), name
+    assert found.updated == found.time_created
+    assert abs(found.updated - datetime.now(UTC)) < timedelta(minutes=1)
+    assert found.updated.microsecond % 1000 == 0
+    before = found.updated, found.generation
+    blob.metadata = {"holder": "me"}
+    blob.patch(if_metageneration_match=1)
+    assert blob.updated >= before[0]
+    assert (blob.generation, blob.metageneration) == (before[1], 2)
+    with pytest.raises(exceptions.PreconditionFailed):
+        blob.patch(if_metageneration_match=1)
+    blob.upload_from_string("2", if_generation_match=blob.generation)
+    assert blob.updated == blob.time_created > before[0]
+    assert (blob.generation > before[1], blob.metageneration) == (True, 1)
+
+
+def test_conditions_of_reading(emulator: Emulator, bucket: storage.Bucket) -> None:
+    blob = bucket.blob("x")
+    blob.upload_from_string("x")
+    generation = blob.generation
+    assert blob.download_as_bytes(if_generation_match=generation) == b"x"
+    with pytest.raises(exceptions.PreconditionFailed):
+        blob.download_as_bytes(if_generation_match=generation + 1)
+    with pytest.raises(exceptions.NotModified):
+        blob.reload(if_generation_not_match=generation)
+    with pytest.raises(exceptions.NotModified):
+        blob.reload(if_etag_not_match=blob.etag)
+    with pytest.raises(exceptions.PreconditionFailed):
+        blob.reload(if_etag_match="other")
+    assert bucket.blob("x", generation=generation).exists()
+    assert not bucket.blob("x", generation=generation + 1).exists()
+    answer = emulator.http().get(
+        f"/storage/storage/v1/b/{bucket.name}/o/x", params={"ifGenerationMatch": "latest"}
+    )
+    assert answer.status_code == 400
+    refused = emulator.http().delete(
+        f"/storage/storage/v1/b/{bucket.name}/o/x", params={"ifGenerationMatch": "1"}
+    )
+    assert refused.status_code == 412
+    assert refused.json()["error"]["errors"][0]["reason"] == "conditionNotMet"
+
+
+def test_what_is_read_while_it_is_replaced_is_whole(bucket: storage.Bucket) -> None:
+    contents = {letter * 50_000 for letter in (b"a", b"b")}
+    bucket.blob("lease").upload_from_string(min(contents))
+
+    def replace() -> None:
+        for content in [*contents] * 15:
+            bucket.blob("lease").upload_from_string(content)
+
+    with ThreadPoolExecutor(1) as pool:
+        replacing = pool.submit(replace)
+        while not replacing.done():
+            assert bucket.blob("lease").download_as_bytes(retry=None) in contents
+        replacing.result()
+
+
+def test_deleting_what_is_listed_skips_nothing(bucket: storage.Bucket) -> None:
+    for i in range(7):
+        bucket.blob(f"old/{i}").upload_from_string("x")
+    for blob in bucket.list_blobs(prefix="old/", page_size=2):
+        blob.delete()
+    assert not [*bucket.list_blobs(prefix="old/")]
+
+
+def test_prefixes_are_listed_page_by_page(bucket: storage.Bucket) -> None:
+    for name in ("a", "b/1", "b/2", "b/3", "c", "d/1", "ä"):
+        bucket.blob(name).upload_from_string("x")
+    pages = bucket.list_blobs(delimiter="/", page_size=2).pages
+    found = [([one.name for one in page], sorted(page.prefixes)) for page in pages]
+    assert found == [(["a"], ["b/"]), (["c"], ["d/"]), (["ä"], [])]
+    pages = bucket.list_blobs(start_offset="b/2", end_offset="d", page_size=1).pages
+    assert [one.name for page in pages for one in page] == ["b/2", "b/3", "c"]
+
+
+@pytest.mark.parametrize("name", [".", "..", "a\nb", "x" * 1025])
+def test_names_storage_does_not_take(emulator: Emulator, bucket: storage.Bucket, name: str) -> None:
+    path = f"/storage/upload/storage/v1/b/{bucket.name}/o"
+    answer = emulator.http().post(path, params={"uploadType": "media", "name": name})
+    assert answer.status_code == 400
+
+
+def test_a_name_that_looks_like_a_path_stays_in_the_bucket(
+    emulator: Emulator, bucket: storage.Bucket
+) -> None:
+    for name in ("../../escaped", "/etc/escaped", "a/../../escaped", "%2e%2e/escaped"):
+        bucket.blob(name).upload_from_string("x")
+        assert bucket.blob(name).download_as_bytes() == b"x"
+    assert not [*emulator.folder.rglob("*escaped*")]
 
 
 def test_objects_are_listed_by_prefix_and_delimiter(bucket: storage.Bucket) -> None:
@@ -185,6 +316,13 @@ def test_a_policy_decides_who_reads(
     assert reader.blob("x").download_as_bytes() == b"x"
     with pytest.raises(exceptions.Forbidden):
         reader.blob("y").upload_from_string("y")
+    role = "roles/storage.objectCreator"
+    policy = bucket.get_iam_policy(requested_policy_version=3)
+    policy.bindings.append({"role": role, "members": {f"serviceAccount:{email}"}})
+    bucket.set_iam_policy(policy)
+    reader.blob("y").upload_from_string("y")
+    with pytest.raises(exceptions.Forbidden, match=r"storage\.objects\.delete"):
+        reader.blob("y").upload_from_string("again")
     with pytest.raises(exceptions.PreconditionFailed):
         bucket.set_iam_policy(policy)
     assert bucket.test_iam_permissions(["storage.objects.get"]) == ["storage.objects.get"]

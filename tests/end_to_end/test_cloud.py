@@ -1,12 +1,8 @@
 """A service on the local cloud, by the commands its developers use: from nothing to gone."""
 
-import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from threading import Thread
 
 import httpx
@@ -15,83 +11,9 @@ import pytest
 from infra.emulator.postgres import Server
 from infra.tasks import local_cloud
 from tests.conftest import Bake
+from tests.end_to_end.clouds import LocalCloud, counts, url_of
 from tests.end_to_end.processes import listens, running
 from tests.template.bakes import REPOSITORY, Baked
-
-SECONDS = 600
-NOT_THEIRS = ("CLOUD", "INVOKE", "GOOGLE")
-
-
-@dataclass(frozen=True)
-class LocalCloud:
-    """A local cloud of the test's own."""
-
-    state: Path
-
-    @property
-    def variables(self) -> dict[str, str]:
-        """What leads a command to it, and to no other cloud."""
-        ours = {key: value for key, value in os.environ.items() if not key.startswith(NOT_THEIRS)}
-        return {**ours, local_cloud.STATE_VARIABLE: str(self.state), "CLOUD_EMULATOR_DURABLE": "0"}
-
-    def command(self, service: Baked, *arguments: str) -> list[str]:
-        """A command line, run from the template for the service."""
-        invoke = [sys.executable, "-m", "invoke", *arguments]
-        return [*invoke, "--service", str(service.folder)]
-
-    def run(self, service: Baked, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """A command's exit status, and what it printed on both streams."""
-        return subprocess.run(
-            self.command(service, *arguments),
-            cwd=REPOSITORY,
-            env=self.variables,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            encoding="utf-8",
-            timeout=SECONDS,
-            check=False,
-        )
-
-    def passes(self, service: Baked, *arguments: str) -> str:
-        """Runs a command that must succeed. Returns what it printed."""
-        done = self.run(service, *arguments)
-        assert done.returncode == 0, f"{' '.join(arguments)}\n{done.stdout}"
-        return done.stdout
-
-    @property
-    def host(self) -> str:
-        """Where it answers."""
-        return local_cloud.ensure_running(self.state)
-
-    def writes(self) -> list[str]:
-        """The calls since the last time that were meant to change anything."""
-        journal = f"http://{self.host}/emulator/journal"
-        calls = httpx.get(journal).json()["calls"]
-        httpx.delete(journal)
-        return [f"{call['http']} {call['path']}" for call in calls if call["write"]]
-
-
-@pytest.fixture
-def cloud(tmp_path: Path) -> Iterator[LocalCloud]:
-    """A local cloud that no other test uses, gone afterwards."""
-    here = LocalCloud(tmp_path / "cloud")
-    yield here
-    local_cloud.stop(here.state)
-    local_cloud.remove(here.state)
-
-
-def url_of(printed: str) -> str:
-    """Where invoke deploy says that the service is."""
-    found = re.search(r"^\S+-local : (http://\S+)$", printed, re.MULTILINE)
-    assert found is not None, printed
-    return found[1].rstrip("/")
-
-
-def counts(printed: str) -> dict[str, int]:
-    """The numbers of a recap."""
-    return {name: int(number) for name, number in re.findall(r"(\w+)=(\d+)", printed)}
 
 
 def add_a_column(service: Baked) -> None:
@@ -164,6 +86,8 @@ def back_and_forth(service: Baked, cloud: LocalCloud) -> None:
     """`invoke migrate`, on what is there already, and on what isn't."""
     head = cloud.passes(service, "migrate")
     assert "migrate to head" in head
+    assert "it was there already" in head
+    assert "Container called" not in head
     unknown = cloud.run(service, "migrate", "--revision", "no-such-revision")
     assert unknown.returncode == 1
     assert "no-such-revision" in unknown.stdout

@@ -81,8 +81,9 @@ def words(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{key}: {count}" for key, count in sorted(counts.items())) or "none"
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """The options."""
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    """The options, and who sums up what their runs met."""
+    pluginmanager.register(Sum(), "convergence")
     group = parser.getgroup("convergence")
     group.addoption("--seeds", type=int, default=SLICE, help="how many seeds are run")
     group.addoption("--seed", type=int, default=None, help="the one seed that is run")
@@ -117,20 +118,22 @@ def told(reporter: pytest.TerminalReporter) -> Tally:
     return tally
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Fails runs that were not disturbed: they would pass whatever the engine does."""
-    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    if isinstance(reporter, pytest.TerminalReporter) and blindness(told(reporter)):
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+class Sum:
+    """The end of a run of the tests: what its seeds met, printed and judged."""
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Fails runs that were not disturbed: they would pass whatever the engine does."""
+        reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+        if isinstance(reporter, pytest.TerminalReporter) and blindness(told(reporter)):
+            session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Prints what the runs met."""
-    tally = told(terminalreporter)
-    if tally.seeds:
-        terminalreporter.section("convergence")
-        for line in tally.lines():
-            terminalreporter.line(line)
-        if why := blindness(tally):
-            terminalreporter.line(f"FAILED: {why}", red=True)
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Prints what the runs met."""
+        tally = told(terminalreporter)
+        if tally.seeds:
+            terminalreporter.section("convergence")
+            for line in tally.lines():
+                terminalreporter.line(line)
+            if why := blindness(tally):
+                terminalreporter.line(f"FAILED: {why}", red=True)

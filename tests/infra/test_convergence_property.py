@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.events import Event, Started, Waited
+from infra.events import Event, Finished, Started, Waited
 from tests.emulator.emulators import Emulator
 from tests.infra.disturbances import Ordeal, Run, Shape, Story, ordeal
 from tests.infra.seeds import PROPERTY, Tally, blindness, chosen
@@ -67,6 +67,8 @@ def in_brief(event: Event | str) -> str:
     """What happened, in a line or so."""
     if isinstance(event, str):
         return event
+    if not isinstance(event, Started | Waited | Finished):
+        return str(event)
     what = f"{event.kind} {event.name}"
     if isinstance(event, Started):
         return f"  {what}: {event.doing}"

@@ -1,10 +1,18 @@
 """Environment files: short ones are filled in, and each fault is told with its line."""
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
+from annotated_types import Ge, Le
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
-from infra.environment import EnvironmentFileError, load
+from infra.environment import Environment, EnvironmentFileError, load
+from infra.environment_faults import sections
 from infra.names import Names
 
 SHORT = """\
@@ -59,6 +67,13 @@ WRONG = [
     ("", "database: {backups: 'no'}", "5: database.backups: must be true or false (got 'no')"),
     ("", "database: {flags: [a]}", "5: database.flags: must be a mapping of names to values"),
     ("", "database: {disk: 10}", "5: database.disk: there is no such field; there are instance,"),
+    ("", "database: []", "5: database: must be a group of fields (got [])"),
+    ("", "database: {backups: }", "5: database.backups: must be true or false (got nothing)"),
+    (
+        "",
+        "  ingress: true",
+        "5: service.ingress: must be 'all', 'internal' or 'internal-and-cloud-",
+    ),
     ("", "secrets: {1A: a}", "5: secrets.1A: '1A' can't be the name of an environment variable"),
     ("", "secrets: {KEY: a/b}", "5: secrets.KEY: must be a secret's name: letters, digits, -"),
     ("", "secrets: {KEY: orders-api-db-password}", "5: secrets: orders-api-db-password is the"),
@@ -75,8 +90,14 @@ WRONG = [
     (
         "",
         "trigger: {repository: a/b, connection: c, branch: '('}",
-        "5: trigger: no regular expression: missing ), unterminated subpattern",
+        "5: trigger.branch: no regular expression: missing ), unterminated subpattern",
     ),
+    (
+        "",
+        "trigger: {repository: a/b, connection: c, tag: '['}",
+        "5: trigger.tag: no regular expression: unterminated character set",
+    ),
+    ("", "release: 10", "5: release: must be a group of fields (got 10)"),
     ("", "release: {canary: [0]}", "5: release.canary.0: must be at least 1 (got 0)"),
     ("", "release: {canary: [50, 10]}", "5: release.canary: must climb from step to step"),
     ("", "regions: x", "5: regions: there is no such field: did you mean region?"),
@@ -84,6 +105,27 @@ WRONG = [
     ("", "region: x", "5: region is given twice"),
     ("", "a: [", "6: this is no YAML"),
 ]
+
+
+def fields_of(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    """Every field of an environment file, as messages name it."""
+    inner = sections(model)
+    for name, field in model.model_fields.items():
+        if not prefix and name == "name":
+            continue  # the file's, which has a case of its own
+        yield prefix + name, field
+        if name in inner:
+            yield from fields_of(inner[name], f"{prefix}{name}.")
+
+
+FIELDS = dict(fields_of(Environment))
+GROUPS = ["", *(f"{name}." for name in sections(Environment))]
+
+
+def field_of(said: str) -> str:
+    """The field a case of WRONG is about; that of an entry is the list or mapping it is in."""
+    path = said.split(": ")[1]
+    return next((name for name in reversed(FIELDS) if f"{path}.".startswith(f"{name}.")), path)
 
 
 def write(folder: Path, text: str, name: str = "stg") -> Path:
@@ -124,6 +166,79 @@ def test_a_fault_is_told_with_its_line(tmp_path: Path, old: str, new: str, said:
     with pytest.raises(EnvironmentFileError) as raised:
         load(write(tmp_path, text), "stg")
     assert f"environments/stg.yaml:{said}" in str(raised.value)
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_each_field_has_a_case_of_its_own(name: str) -> None:
+    assert name in {field_of(said) for *_, said in WRONG if "there is no such" not in said}
+
+
+def put(name: str, value: object) -> str:
+    """A file with every group, in which a field has the value; None takes the field out."""
+    written: dict[str, Any] = yaml.safe_load(SHORT) | {
+        "database": {},
+        "trigger": {"repository": "acme/orders", "connection": "github", "branch": "main"},
+        "release": {},
+    }
+    *path, last = name.split(".")
+    group = written
+    for part in path:
+        group = group[part]
+    group.pop(last, None)
+    if value is not None:
+        group[last] = value
+    return yaml.safe_dump(written)
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_a_value_of_the_wrong_type_is_told(tmp_path: Path, name: str) -> None:
+    kinds = str(FIELDS[name].annotation)
+    wrong = "text" if "list" in kinds or "int" in kinds or "bool" in kinds else ["a", "list"]
+    with pytest.raises(EnvironmentFileError) as raised:
+        load(write(tmp_path, put(name, wrong)), "stg")
+    told = str(raised.value)
+    assert re.match(rf"environments/stg\.yaml:\d+: {re.escape(name)}: must be ", told), told
+    assert told.endswith(f"(got {wrong!r})")
+    assert len(told.splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", [name for name, field in FIELDS.items() if field.is_required()])
+def test_a_missing_field_is_told(tmp_path: Path, name: str) -> None:
+    with pytest.raises(EnvironmentFileError) as raised:
+        load(write(tmp_path, put(name, None)), "stg")
+    assert re.fullmatch(
+        rf"environments/stg\.yaml:\d+: {re.escape(name)}: is missing", str(raised.value)
+    )
+
+
+def limits() -> Iterator[tuple[str, int]]:
+    """The numbers next to those that each field takes."""
+    for name, field in FIELDS.items():
+        for limit in field.metadata:
+            if isinstance(limit, Ge) and isinstance(limit.ge, int):
+                yield name, limit.ge - 1
+            if isinstance(limit, Le) and isinstance(limit.le, int):
+                yield name, limit.le + 1
+
+
+@pytest.mark.parametrize(("name", "value"), list(limits()))
+def test_a_number_out_of_its_range_is_told(tmp_path: Path, name: str, value: int) -> None:
+    with pytest.raises(EnvironmentFileError) as raised:
+        load(write(tmp_path, put(name, value)), "stg")
+    assert re.search(
+        rf"stg\.yaml:\d+: {re.escape(name)}: must be at (least|most) \d+ \(got {value}\)",
+        str(raised.value),
+    )
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_a_field_that_there_is_not_is_told(tmp_path: Path, group: str) -> None:
+    with pytest.raises(EnvironmentFileError) as raised:
+        load(write(tmp_path, put(f"{group}nonsense", 1)), "stg")
+    assert re.fullmatch(
+        rf"environments/stg\.yaml:\d+: {group}nonsense: there is no such field; there are .+",
+        str(raised.value),
+    )
 
 
 def test_all_faults_are_told_at_once(tmp_path: Path) -> None:

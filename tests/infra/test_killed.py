@@ -18,9 +18,9 @@ import pytest
 import requests
 
 from infra import lease
-from infra.apply import Outcome
 from infra.emulated_clock import EmulatedClock
 from infra.events import Status
+from infra.outcome import Outcome
 from tests.emulator.emulators import Emulator
 from tests.infra.test_manifest import write
 from tests.infra.test_provisioning import Ours, is_well

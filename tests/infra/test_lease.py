@@ -50,7 +50,8 @@ def make(host: str) -> Make:
             f"{cloud.url('serviceusage')}/v1/projects/{project}/services:batchEnable",
             json={"serviceIds": ["storage.googleapis.com"]},
         )
-        cloud.storage.create_bucket(cloud.names.bucket, location="europe-west1")
+        names = cloud.names
+        cloud.storage.create_bucket(names.bucket, project=names.project, location=names.region)
         return cloud
 
     return with_bucket

@@ -18,12 +18,13 @@ from google.cloud import artifactregistry_v1
 from google.iam.v1 import iam_policy_pb2, options_pb2, policy_pb2  # type: ignore[import-untyped]
 from google.protobuf import field_mask_pb2  # type: ignore[import-untyped,unused-ignore]
 
-from infra.apply import Outcome, refuse
+from infra.apply import refuse
 from infra.clock import SYSTEM, Clock
 from infra.cloud import Cloud
 from infra.converge import Lock, check, converge, remove
 from infra.environment import Environment
 from infra.events import Event, Finished, Status
+from infra.outcome import Outcome
 from infra.plan import Session, plan, to_remove
 from infra.reporter import change
 from infra.resources.secrets import APPLIED

@@ -4,19 +4,21 @@ import difflib
 import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import requests
 
 from infra import lease
-from infra.apply import Outcome, refuse
+from infra.apply import refuse
 from infra.cloud import Cloud
 from infra.converge import Lock, converge, remove
 from infra.emulator.faults_races import LABEL
 from infra.environment import Environment
 from infra.events import Event, Status
+from infra.outcome import Outcome
 from infra.plan import Session, plan, to_remove
 from infra.resources.base import Resource
 from infra.resources.run import ATTEMPT
@@ -32,6 +34,7 @@ from tests.infra.worlds import REGION, Died, Json, snapshot
 RERUNS = 3
 NEW = 2
 """Runs that meet something new; those after them meet nothing any more."""
+TRIES = 20
 LONG = 1800
 """Seconds that a lease is good for where two run: it is renewed in this machine's time alone."""
 KEPT = ("apis", "connections", "repositories of github")
@@ -196,25 +199,32 @@ class Trial:
         An instance whose creation failed is for a person to delete: the run says so.
         """
         self.simulation.clock.sleep(self.ttl + 2)
-        host = f"http://{self.emulator.host}/sqladmin/sql/v1beta4/projects/{self.project}"
-        instance = requests.get(f"{host}/instances/orders", timeout=60)
-        if instance.ok and instance.json()["state"] == "FAILED":
+        path = f"sqladmin/sql/v1beta4/projects/{self.project}/instances/orders"
+        if self.by_hand("GET", path).get("state") == "FAILED":
             self.events.append("deleted the failed instance by hand")
-            requests.delete(f"{host}/instances/orders", timeout=60).raise_for_status()
+            self.by_hand("DELETE", path)
             self.simulation.clock.sleep(60)
+
+    def by_hand(self, verb: str, path: str) -> dict[str, Any]:
+        """Does something by hand, as often as it takes: faults strike whoever calls."""
+        for _ in range(TRIES):
+            with suppress(requests.ConnectionError):
+                answer = requests.request(verb, f"http://{self.emulator.host}/{path}", timeout=60)
+                if answer.ok or answer.status_code == 404:
+                    found: dict[str, Any] = answer.json()
+                    return found
+            self.simulation.clock.sleep(1)
+        raise AssertionError(f"{verb} {path} did not work")
 
     def delete(self, missing: Sequence[str]) -> None:
         """Deletes by hand what a drift takes away."""
-        host, location = (
-            f"http://{self.emulator.host}",
-            f"projects/{self.project}/locations/{REGION}",
-        )
+        location = f"projects/{self.project}/locations/{REGION}"
         if "job" in missing:
-            requests.delete(f"{host}/run/v2/{location}/jobs/orders-migrate", timeout=60)
+            self.by_hand("DELETE", f"run/v2/{location}/jobs/orders-migrate")
         if "trigger" in missing:
-            triggers = f"{host}/cloudbuild/v1/{location}/triggers"
-            for each in requests.get(triggers, timeout=60).json().get("triggers", []):
-                requests.delete(f"{triggers}/{each['id']}", timeout=60)
+            triggers = f"cloudbuild/v1/{location}/triggers"
+            for each in self.by_hand("GET", triggers).get("triggers", []):
+                self.by_hand("DELETE", f"{triggers}/{each['id']}")
         self.simulation.clock.sleep(60)
 
     def check(self, undisturbed: dict[str, Json], do: Do) -> None:

@@ -97,7 +97,6 @@ def generate(
     settings.write_text(f"cookiecutters_dir: {home}/templates\nreplay_dir: {home}/replay\n")
     variables: dict[str, str | None] = {
         **os.environ,
-        # cookiecutter leaves the hooks that it renders there.
         "TMPDIR": str(home),
         "COOKIECUTTER_CONFIG": str(settings),
         "GIT_CONFIG_GLOBAL": str(home / "gitconfig"),
@@ -118,6 +117,8 @@ def generate(
         timeout=60,
         check=False,
     )
+    left = [path.name for path in home.iterdir() if path.suffix == ".py"]
+    assert not left, f"hooks left {left} where temporary files go"
     return Generated(result.returncode, result.stdout, output)
 
 

@@ -1,7 +1,9 @@
 """The source of a build: an archive in a bucket, unpacked into the workspace."""
 
+import lzma
 import tarfile
 import zipfile
+import zlib
 from pathlib import Path
 
 from google.cloud.devtools import cloudbuild_v1 as cb
@@ -45,7 +47,7 @@ def unpack(world: World, source: cb.StorageSource, folder: Path) -> None:
         else:
             with tarfile.open(content) as archive:
                 archive.extractall(folder, filter="data")
-    except (tarfile.TarError, zipfile.BadZipFile) as error:
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError) as error:
         raise ValueError(f"{source.object_} is no archive: {error}") from error
 
 

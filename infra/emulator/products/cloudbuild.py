@@ -1,4 +1,4 @@
-"""Cloud Build v1: builds. What runs them is in build/; triggers are in cloudbuild_config.py."""
+"""Cloud Build v1: builds. What runs them is in build/; triggers are in cloudbuild_triggers.py."""
 
 import uuid
 from datetime import timedelta
@@ -8,7 +8,7 @@ from google.longrunning import operations_pb2  # type: ignore[import-untyped]
 
 from infra.emulator import errors, messages, operations, pages, projects
 from infra.emulator.api import Api, Call
-from infra.emulator.build import builds, source
+from infra.emulator.build import documents, source
 from infra.emulator.build.builds import Builds
 from infra.emulator.build.substitutions import substitute
 from infra.emulator.machine import Machine
@@ -45,7 +45,7 @@ def create_build(call: Call[cb.CreateBuildRequest]) -> operations_pb2.Operation:
     build.timeout = build.timeout or timedelta(minutes=60)
     build.queue_ttl = build.queue_ttl or timedelta(hours=1)
     _check(build)
-    default = builds.default_account(call.world, project.id)
+    default = documents.default_account(call.world, project.id)
     email = (build.service_account or default).rpartition("/")[2]
     values = {
         "PROJECT_ID": project.id,
@@ -62,7 +62,7 @@ def create_build(call: Call[cb.CreateBuildRequest]) -> operations_pb2.Operation:
     _resolve_source(call, build)
     base = "https://console.cloud.google.com/cloud-build/builds"
     build.log_url = f"{base};region={location}/{build.id}?project={project.number}"
-    builds.put(call.world, build)
+    documents.put(call.world, build)
     name = (
         f"operations/build/{project.id}/{build.id}"
         if call.request.project_id and not call.request.parent
@@ -93,7 +93,7 @@ def list_builds(call: Call[cb.ListBuildsRequest]) -> cb.ListBuildsResponse:
     call.require("cloudbuild.builds.list", parent)
     if call.request.filter:
         raise errors.unimplemented("the filter of CloudBuild.ListBuilds")
-    bodies = call.world.list(builds.BUILDS, f"{parent}/builds/")
+    bodies = call.world.list(documents.BUILDS, f"{parent}/builds/")
     found = [messages.from_json(cb.Build, body) for body in bodies]
     found.sort(key=lambda one: one.create_time, reverse=True)
     some, token = pages.page(found, call.request.page_size, call.request.page_token)
@@ -104,11 +104,11 @@ def list_builds(call: Call[cb.ListBuildsRequest]) -> cb.ListBuildsResponse:
 def cancel_build(call: Call[cb.CancelBuildRequest]) -> cb.Build:
     """Ends a build; what it has pushed stays."""
     build = _build(call, "update")
-    if build.status in builds.OVER:
+    if build.status in documents.OVER:
         raise errors.precondition(f"Build {build.id} is not in a cancellable state.")
     call.cloud.part(Builds).cancel(build)
     left = _ENDING
-    while build.status not in builds.OVER and left > 0 and call.world.pause(0.05):
+    while build.status not in documents.OVER and left > 0 and call.world.pause(0.05):
         left -= 0.05
         build = _build(call, "update")
     return build
@@ -122,7 +122,7 @@ def _build(call: Call[cb.GetBuildRequest] | Call[cb.CancelBuildRequest], verb: s
     request = call.request
     name = request.name or f"{_parent('', request.project_id)}/builds/{request.id}"
     call.require(f"cloudbuild.builds.{verb}", name)
-    return builds.get(call.world, name)
+    return documents.get(call.world, name)
 
 
 def _check(build: cb.Build) -> None:
@@ -162,8 +162,8 @@ def _check(build: cb.Build) -> None:
 def _resolve_source(call: Call[cb.CreateBuildRequest], build: cb.Build) -> None:
     if "storage_source" not in build.source:
         return
-    account = builds.account_of(build)
-    if account.email.endswith(builds.LEGACY):
+    account = documents.account_of(build)
+    if account.email.endswith(documents.LEGACY):
         # Google grants it what it needs.
         account = type(account)()
     build.source_provenance.resolved_storage_source = source.resolve(

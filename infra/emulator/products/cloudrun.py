@@ -7,39 +7,19 @@ from infra.emulator import errors, messages, operations, pages, policies
 from infra.emulator.api import Api, Call
 from infra.emulator.machine import Machine
 from infra.emulator.run import conditions, defaults, documents, revisions
-from infra.emulator.run.requests import apply, check_etag, find
+from infra.emulator.run.requests import apply, begin, check_etag, listed, operations_of, stamp
 from infra.emulator.run.services import SERVICE_CONDITIONS, Services
 from infra.emulator.world import World
 
 PACKAGE = "google.cloud.run_v2"
-# What the caller does not decide.
-FIXED = (
-    "uid",
-    "generation",
-    "create_time",
-    "update_time",
-    "delete_time",
-    "expire_time",
-    "creator",
-    "last_modifier",
-    "urls",
-    "observed_generation",
-    "terminal_condition",
-    "conditions",
-    "latest_ready_revision",
-    "latest_created_revision",
-    "traffic_statuses",
-    "uri",
-    "satisfies_pzs",
-    "reconciling",
-    "etag",
-)
 
 api = Api("run", prefix="/run")
 api.part(Machine)
 api.part(Services)
 api.client(PACKAGE, "Services", "Revisions", "WorkerPools", "Builds")
 operations.serve(api, "v2", "projects/*/locations/*/operations/*")
+
+type Changes = Call[run_v2.CreateServiceRequest] | Call[run_v2.UpdateServiceRequest]
 
 
 @api.method(PACKAGE, "Services", "CreateService", permission="run.services.create")
@@ -62,10 +42,9 @@ def get_service(call: Call[run_v2.GetServiceRequest]) -> run_v2.Service:
 @api.method(PACKAGE, "Services", "ListServices", permission="run.services.list")
 def list_services(call: Call[run_v2.ListServicesRequest]) -> run_v2.ListServicesResponse:
     """The services of a region, or of all for the location `-`."""
-    found = [
-        messages.from_json(run_v2.Service, body)
-        for body in find(call.world, documents.SERVICES, f"{call.request.parent}/services/")
-    ]
+    found = listed(
+        call.world, documents.SERVICES, run_v2.Service, f"{call.request.parent}/services/"
+    )
     some, token = pages.page(found, call.request.page_size, call.request.page_token)
     return run_v2.ListServicesResponse(services=some, next_page_token=token)
 
@@ -83,9 +62,9 @@ def update_service(call: Call[run_v2.UpdateServiceRequest]) -> operations_pb2.Op
         service = documents.get_service(call.world, name)
         check_etag(request.service.etag, service.etag, name)
         before = run_v2.Service(messages.to_pb(service))
-        apply(service, request.service, messages.to_pb(request).update_mask, FIXED)
+        apply(service, request.service, messages.to_pb(request).update_mask)
         _check(call, service)
-        stamp(call, service, before.generation + 1)
+        _stamp(call, service, before.generation + 1)
         if not request.validate_only:
             documents.put_service(call.world, service)
     return _start(call, service, validate_only=request.validate_only)
@@ -97,9 +76,9 @@ def delete_service(call: Call[run_v2.DeleteServiceRequest]) -> operations_pb2.Op
     with call.world.transaction():
         service = documents.get_service(call.world, call.request.name)
         check_etag(call.request.etag, service.etag, service.name)
-        parent = service.name.rpartition("/services/")[0]
+        prefix = operations_of(service.name)
         if call.request.validate_only:
-            return operations.finished(call.world, f"{parent}/operations", service, service)
+            return operations.finished(call.world, prefix, service, service)
         before = run_v2.Service(messages.to_pb(service))
         service.delete_time = service.expire_time = call.world.now()
         service.reconciling = True
@@ -113,9 +92,7 @@ def delete_service(call: Call[run_v2.DeleteServiceRequest]) -> operations_pb2.Op
     def spoil(_: errors.GoogleError) -> None:
         documents.put_service(call.world, before)
 
-    return operations.start(
-        call.world, f"{parent}/operations", service, run_v2.Service, work, spoil=spoil
-    )
+    return operations.start(call.world, prefix, service, run_v2.Service, work, spoil=spoil)
 
 
 policies.serve(api, PACKAGE, "Services", "run.services", documents.get_service)
@@ -130,10 +107,9 @@ def get_revision(call: Call[run_v2.GetRevisionRequest]) -> run_v2.Revision:
 @api.method(PACKAGE, "Revisions", "ListRevisions", permission="run.revisions.list")
 def list_revisions(call: Call[run_v2.ListRevisionsRequest]) -> run_v2.ListRevisionsResponse:
     """A service's revisions, the newest first; of all services for `services/-`."""
-    found = [
-        messages.from_json(run_v2.Revision, body)
-        for body in find(call.world, documents.REVISIONS, f"{call.request.parent}/revisions/")
-    ]
+    found = listed(
+        call.world, documents.REVISIONS, run_v2.Revision, f"{call.request.parent}/revisions/"
+    )
     found.sort(key=lambda one: one.create_time, reverse=True)
     some, token = pages.page(found, call.request.page_size, call.request.page_token)
     return run_v2.ListRevisionsResponse(revisions=some, next_page_token=token)
@@ -152,41 +128,32 @@ def delete_revision(call: Call[run_v2.DeleteRevisionRequest]) -> operations_pb2.
         raise errors.precondition(
             f"Revision '{short}' cannot be deleted: it is the latest one, or traffic names it."
         )
-    parent = service.name.rpartition("/services/")[0]
+    prefix = operations_of(service.name)
     if call.request.validate_only:
-        return operations.finished(call.world, f"{parent}/operations", revision, revision)
+        return operations.finished(call.world, prefix, revision, revision)
 
     def work() -> run_v2.Revision:
         call.cloud.part(Services).remove_revision(revision.name)
         revision.delete_time = call.world.now()
         return revision
 
-    return operations.start(call.world, f"{parent}/operations", revision, run_v2.Revision, work)
+    return operations.start(call.world, prefix, revision, run_v2.Revision, work)
 
 
 def _create(
-    call: Call[run_v2.CreateServiceRequest] | Call[run_v2.UpdateServiceRequest],
-    name: str,
-    given: run_v2.Service,
-    *,
-    validate_only: bool,
+    call: Changes, name: str, given: run_v2.Service, *, validate_only: bool
 ) -> operations_pb2.Operation:
     service = run_v2.Service(name=name)
-    apply(service, given, None, FIXED)
-    service.uid = documents.uid()
-    service.create_time = call.world.now()
-    service.creator = call.caller.email
+    apply(service, given)
+    begin(call, service)
     _check(call, service)
-    stamp(call, service, 1)
+    _stamp(call, service, 1)
     if not validate_only:
         call.world.put(documents.SERVICES, name, messages.dump(service), expect=0)
     return _start(call, service, validate_only=validate_only)
 
 
-def _check(
-    call: Call[run_v2.CreateServiceRequest] | Call[run_v2.UpdateServiceRequest],
-    service: run_v2.Service,
-) -> None:
+def _check(call: Changes, service: run_v2.Service) -> None:
     """Fills in what a service leaves out, and refuses what is wrong with it."""
     template = service.template
     defaults.check_labels("service", service.labels, service.annotations)
@@ -213,29 +180,17 @@ def _check(
         )
 
 
-def stamp(
-    call: Call[run_v2.CreateServiceRequest] | Call[run_v2.UpdateServiceRequest],
-    service: run_v2.Service,
-    generation: int,
-) -> None:
-    """Notes a change that is about to be carried out."""
-    now = call.world.now()
-    service.generation = generation
-    service.update_time = now
-    service.last_modifier = call.caller.email
-    service.reconciling = True
-    service.etag = pages.etag()
-    service.terminal_condition = conditions.condition("Ready", conditions.RECONCILING, now)
-    service.conditions = conditions.all_of(SERVICE_CONDITIONS, conditions.RECONCILING, now)
+def _stamp(call: Changes, service: run_v2.Service, generation: int) -> None:
+    stamp(call, service, generation)
+    service.conditions = conditions.all_of(
+        SERVICE_CONDITIONS, conditions.RECONCILING, service.update_time
+    )
 
 
 def _start(
-    call: Call[run_v2.CreateServiceRequest] | Call[run_v2.UpdateServiceRequest],
-    service: run_v2.Service,
-    *,
-    validate_only: bool,
+    call: Changes, service: run_v2.Service, *, validate_only: bool
 ) -> operations_pb2.Operation:
-    prefix = f"{service.name.rpartition('/services/')[0]}/operations"
+    prefix = operations_of(service.name)
     if validate_only:
         return operations.finished(call.world, prefix, service, service)
 

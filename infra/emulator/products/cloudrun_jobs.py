@@ -7,27 +7,9 @@ from infra.emulator import errors, messages, operations, pages, policies
 from infra.emulator.api import Api, Call
 from infra.emulator.run import conditions, defaults, documents
 from infra.emulator.run.jobs import Jobs
-from infra.emulator.run.requests import apply, check_etag, find
+from infra.emulator.run.requests import apply, begin, check_etag, listed, operations_of, stamp
 
 PACKAGE = "google.cloud.run_v2"
-FIXED = (
-    "uid",
-    "generation",
-    "create_time",
-    "update_time",
-    "delete_time",
-    "expire_time",
-    "creator",
-    "last_modifier",
-    "observed_generation",
-    "terminal_condition",
-    "conditions",
-    "execution_count",
-    "latest_created_execution",
-    "reconciling",
-    "satisfies_pzs",
-    "etag",
-)
 
 api = Api("run", prefix="/run")
 api.part(Jobs)
@@ -56,8 +38,7 @@ def get_job(call: Call[run_v2.GetJobRequest]) -> run_v2.Job:
 @api.method(PACKAGE, "Jobs", "ListJobs", permission="run.jobs.list")
 def list_jobs(call: Call[run_v2.ListJobsRequest]) -> run_v2.ListJobsResponse:
     """The jobs of a region, or of all for the location `-`."""
-    bodies = find(call.world, documents.JOBS, f"{call.request.parent}/jobs/")
-    found = [messages.from_json(run_v2.Job, body) for body in bodies]
+    found = listed(call.world, documents.JOBS, run_v2.Job, f"{call.request.parent}/jobs/")
     some, token = pages.page(found, call.request.page_size, call.request.page_token)
     return run_v2.ListJobsResponse(jobs=some, next_page_token=token)
 
@@ -74,9 +55,9 @@ def update_job(call: Call[run_v2.UpdateJobRequest]) -> operations_pb2.Operation:
     with call.world.transaction():
         job = documents.get_job(call.world, name)
         check_etag(request.job.etag, job.etag, name)
-        apply(job, request.job, None, FIXED)
+        apply(job, request.job)
         _check(call, job)
-        _stamp(call, job, job.generation + 1)
+        stamp(call, job, job.generation + 1)
         if not request.validate_only:
             documents.put_job(call.world, job)
     return _start(call, job, validate_only=request.validate_only)
@@ -85,7 +66,7 @@ def update_job(call: Call[run_v2.UpdateJobRequest]) -> operations_pb2.Operation:
 @api.method(PACKAGE, "Jobs", "DeleteJob", permission="run.jobs.delete")
 def delete_job(call: Call[run_v2.DeleteJobRequest]) -> operations_pb2.Operation:
     """Ends a job with its executions."""
-    prefix = f"{call.request.name.rpartition('/jobs/')[0]}/operations"
+    prefix = operations_of(call.request.name)
     with call.world.transaction():
         job = documents.get_job(call.world, call.request.name)
         check_etag(call.request.etag, job.etag, job.name)
@@ -122,7 +103,7 @@ def run_job(call: Call[run_v2.RunJobRequest]) -> operations_pb2.Operation:
             f"Job '{job.name.rpartition('/')[2]}' is not ready: {job.terminal_condition.message}"
         )
     part = call.cloud.part(Jobs)
-    prefix = f"{job.name.rpartition('/jobs/')[0]}/operations"
+    prefix = operations_of(job.name)
     if request.validate_only:
         return operations.finished(call.world, prefix, run_v2.Execution(), run_v2.Execution())
     job.last_modifier = call.caller.email
@@ -149,8 +130,9 @@ def get_execution(call: Call[run_v2.GetExecutionRequest]) -> run_v2.Execution:
 @api.method(PACKAGE, "Executions", "ListExecutions", permission="run.executions.list")
 def list_executions(call: Call[run_v2.ListExecutionsRequest]) -> run_v2.ListExecutionsResponse:
     """A job's executions, the newest first; of all jobs for `jobs/-`."""
-    bodies = find(call.world, documents.EXECUTIONS, f"{call.request.parent}/executions/")
-    found = [messages.from_json(run_v2.Execution, body) for body in bodies]
+    found = listed(
+        call.world, documents.EXECUTIONS, run_v2.Execution, f"{call.request.parent}/executions/"
+    )
     found.sort(key=lambda one: one.create_time, reverse=True)
     some, token = pages.page(found, call.request.page_size, call.request.page_token)
     return run_v2.ListExecutionsResponse(executions=some, next_page_token=token)
@@ -161,7 +143,7 @@ def cancel_execution(call: Call[run_v2.CancelExecutionRequest]) -> operations_pb
     """Ends an execution that runs; the operation is done when it has ended."""
     execution = documents.get_execution(call.world, call.request.name)
     check_etag(call.request.etag, execution.etag, execution.name)
-    prefix = f"{execution.name.rpartition('/jobs/')[0]}/operations"
+    prefix = operations_of(execution.name)
     if not execution.reconciling:
         raise errors.precondition("The execution is not running.")
     if call.request.validate_only:
@@ -183,7 +165,7 @@ def delete_execution(call: Call[run_v2.DeleteExecutionRequest]) -> operations_pb
     """Forgets an execution, after ending it."""
     execution = documents.get_execution(call.world, call.request.name)
     check_etag(call.request.etag, execution.etag, execution.name)
-    prefix = f"{execution.name.rpartition('/jobs/')[0]}/operations"
+    prefix = operations_of(execution.name)
     if call.request.validate_only:
         return operations.finished(call.world, prefix, execution, execution)
     part = call.cloud.part(Jobs)
@@ -205,8 +187,7 @@ def get_task(call: Call[run_v2.GetTaskRequest]) -> run_v2.Task:
 @api.method(PACKAGE, "Tasks", "ListTasks", permission="run.tasks.list")
 def list_tasks(call: Call[run_v2.ListTasksRequest]) -> run_v2.ListTasksResponse:
     """An execution's tasks."""
-    bodies = find(call.world, documents.TASKS, f"{call.request.parent}/tasks/")
-    found = [messages.from_json(run_v2.Task, body) for body in bodies]
+    found = listed(call.world, documents.TASKS, run_v2.Task, f"{call.request.parent}/tasks/")
     some, token = pages.page(found, call.request.page_size, call.request.page_token)
     return run_v2.ListTasksResponse(tasks=some, next_page_token=token)
 
@@ -215,12 +196,10 @@ def _create(
     call: Changes, name: str, given: run_v2.Job, *, validate_only: bool
 ) -> operations_pb2.Operation:
     job = run_v2.Job(name=name)
-    apply(job, given, None, FIXED)
-    job.uid = documents.uid()
-    job.create_time = call.world.now()
-    job.creator = call.caller.email
+    apply(job, given)
+    begin(call, job)
     _check(call, job)
-    _stamp(call, job, 1)
+    stamp(call, job, 1)
     if not validate_only:
         call.world.put(documents.JOBS, name, messages.dump(job), expect=0)
     return _start(call, job, validate_only=validate_only)
@@ -240,18 +219,8 @@ def _check(call: Changes, job: run_v2.Job) -> None:
     defaults.check_account(call.world, call.caller, account, project)
 
 
-def _stamp(call: Changes, job: run_v2.Job, generation: int) -> None:
-    now = call.world.now()
-    job.generation = generation
-    job.update_time = now
-    job.last_modifier = call.caller.email
-    job.reconciling = True
-    job.etag = pages.etag()
-    job.terminal_condition = conditions.condition("Ready", conditions.RECONCILING, now)
-
-
 def _start(call: Changes, job: run_v2.Job, *, validate_only: bool) -> operations_pb2.Operation:
-    prefix = f"{job.name.rpartition('/jobs/')[0]}/operations"
+    prefix = operations_of(job.name)
     if validate_only:
         return operations.finished(call.world, prefix, job, job)
     part = call.cloud.part(Jobs)

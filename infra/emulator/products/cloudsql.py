@@ -1,6 +1,7 @@
 """Cloud SQL Admin v1beta4: instances. Databases and users are in cloudsql_content.py.
 
-Only PostgreSQL, and whichever this machine has. The rules and the servers are in sql.py.
+Only PostgreSQL, and whichever this machine has. What an instance is made of is in
+cloudsql_settings.py, the servers are in sql.py.
 """
 
 import json
@@ -8,38 +9,17 @@ import re
 
 from google.cloud import sqladmin_v1beta4 as sa
 
-from infra.emulator import buckets, errors, messages, pages, projects
+from infra.emulator import buckets, errors, messages, pages
 from infra.emulator.api import Api, Call
 from infra.emulator.errors import GoogleError
 from infra.emulator.machine import Machine
+from infra.emulator.products.cloudsql_settings import FIXED, check, new_instance
 from infra.emulator.sql import INSTANCES, Sql, flags, operation, operations, require_idle, start
 from infra.emulator.world import Document
 
 PACKAGE = "google.cloud.sqladmin_v1beta4"
 INSTANCE, OPERATION = "SqlInstancesService", "SqlOperationsService"
 _NAME = re.compile(r"[a-z]([a-z0-9-]{0,96}[a-z0-9])?")
-_TIER = re.compile(r"db-(f1-micro|g1-small|custom-\d+-\d+|n1-[a-z]+-\d+)")
-_TIER_PLUS = re.compile(r"db-(perf-optimized-N-\d+|c4a-highmem-\d+)")
-_POSTGRES = re.compile(r"POSTGRES_(\d+)(_\d+)?")
-_AGENT = "emulated@gcp-sa-cloud-sql.iam.gserviceaccount.com"
-# What the caller does not decide.
-_FIXED = (
-    "kind",
-    "state",
-    "etag",
-    "ipAddresses",
-    "project",
-    "selfLink",
-    "connectionName",
-    "name",
-    "region",
-    "createTime",
-    "databaseInstalledVersion",
-    "serviceAccountEmailAddress",
-    "backendType",
-    "gceZone",
-)
-
 api = Api("sqladmin", prefix="/sqladmin", old_errors=True)
 api.part(Machine)
 api.part(Sql)
@@ -54,7 +34,7 @@ def insert_instance(call: Call[sa.SqlInstancesInsertRequest]) -> sa.Operation:
     call.require("cloudsql.instances.create", f"projects/{project}")
     if not _NAME.fullmatch(given.name) or len(f"{project}:{given.name}") > 98:
         raise errors.invalid(f"Invalid request: Invalid instance name ({given.name}).")
-    body = _new(call, project, given)
+    body = new_instance(call.world, project, given)
     key = f"{project}/{given.name}"
     with call.world.transaction():
         if call.world.get(INSTANCES, key) is not None:
@@ -112,7 +92,7 @@ def patch_instance(call: Call[sa.SqlInstancesPatchRequest]) -> sa.Operation:
     version = given.get("settings", {}).get("settingsVersion")
     _check_version(current, version)
     changed = json.loads(json.dumps(current))
-    buckets.merge(changed, {key: value for key, value in given.items() if key not in _FIXED})
+    buckets.merge(changed, {key: value for key, value in given.items() if key not in FIXED})
     return _update(call, project, name, current, changed)
 
 
@@ -126,7 +106,7 @@ def update_instance(call: Call[sa.SqlInstancesUpdateRequest]) -> sa.Operation:
     if version is None:
         raise errors.invalid("Invalid request: settings.settingsVersion is required.")
     _check_version(current, version)
-    own = {key: value for key, value in given.items() if key not in _FIXED}
+    own = {key: value for key, value in given.items() if key not in FIXED}
     return _update(call, project, name, current, {**current, **own})
 
 
@@ -141,18 +121,21 @@ def delete_instance(call: Call[sa.SqlInstancesDeleteRequest]) -> sa.Operation:
             "disable deletion protection, update the instance settings with "
             "deletionProtectionEnabled set to false."
         )
-    require_idle(call.world, project, name)
+    sql = call.cloud.part(Sql)
     key = f"{project}/{name}"
-    _change(call, key, state="PENDING_DELETE")
-    return start(
-        call.world,
-        call.caller,
-        "DELETE",
-        project,
-        name,
-        lambda: call.cloud.part(Sql).forget(body),
-        lambda: _change(call, key, state=body["state"]),
-    )
+    with call.world.transaction():
+        # Together, or one that is busy would be taken for one that is to go.
+        require_idle(call.world, project, name)
+        _change(call, key, state="PENDING_DELETE")
+        return start(
+            call.world,
+            call.caller,
+            "DELETE",
+            project,
+            name,
+            lambda: sql.forget(body),
+            lambda: _change(call, key, state=body["state"]),
+        )
 
 
 @api.method(PACKAGE, INSTANCE, "Restart")
@@ -194,6 +177,7 @@ def list_tiers(call: Call[sa.SqlTiersListRequest]) -> sa.TiersListResponse:
     """Some tiers; custom ones can be had besides."""
     call.require("cloudsql.instances.list", f"projects/{call.request.project}")
     sizes = {"db-f1-micro": 614, "db-g1-small": 1740, "db-custom-1-3840": 3840}
+    sizes |= {f"db-perf-optimized-N-{cpus}": cpus * 8192 for cpus in (2, 4, 8, 16, 32, 48, 64)}
     tiers = [
         sa.Tier(tier=name, RAM=mebibytes * 2**20, kind="sql#tier", Disk_Quota=3072 * 2**30)
         for name, mebibytes in sizes.items()
@@ -237,95 +221,6 @@ def _find(
     return call.cloud.part(Sql).find(project, name)
 
 
-def _new(
-    call: Call[sa.SqlInstancesInsertRequest], project: str, given: sa.DatabaseInstance
-) -> Document:
-    """An instance with what Google fills in."""
-    body = messages.dump(given)
-    body.pop("rootPassword", None)
-    version = _POSTGRES.fullmatch(body.get("databaseVersion", ""))
-    if version is None:
-        raise errors.unimplemented(
-            f"Cloud SQL for {body.get('databaseVersion', 'anything but PostgreSQL')}"
-        )
-    region = body.setdefault("region", "us-central1")
-    settings: Document = body.get("settings", {})
-    # From version 16 on Enterprise Plus is the default.
-    default = "ENTERPRISE_PLUS" if int(version[1]) >= 16 else "ENTERPRISE"
-    settings.setdefault("edition", default)
-    zone = f"{region}-a"
-    _fill(
-        settings,
-        {
-            "activationPolicy": "ALWAYS",
-            "availabilityType": "ZONAL",
-            "backupConfiguration": {
-                "backupRetentionSettings": {"retainedBackups": 7, "retentionUnit": "COUNT"},
-                "enabled": False,
-                "kind": "sql#backupConfiguration",
-                "startTime": "12:00",
-                "transactionLogRetentionDays": 7,
-                "transactionalLogStorageState": "TRANSACTIONAL_LOG_STORAGE_STATE_UNSPECIFIED",
-            },
-            "connectorEnforcement": "NOT_REQUIRED",
-            "dataDiskSizeGb": "10",
-            "dataDiskType": "PD_SSD",
-            "deletionProtectionEnabled": False,
-            "ipConfiguration": {
-                "ipv4Enabled": True,
-                "requireSsl": False,
-                "sslMode": "ALLOW_UNENCRYPTED_AND_ENCRYPTED",
-            },
-            "kind": "sql#settings",
-            "locationPreference": {"kind": "sql#locationPreference", "zone": zone},
-            "pricingPlan": "PER_USE",
-            "replicationType": "SYNCHRONOUS",
-            "storageAutoResize": True,
-            "storageAutoResizeLimit": "0",
-        },
-    )
-    settings["settingsVersion"] = "1"
-    number = projects.find(call.world, project).number
-    base = "https://sqladmin.googleapis.com/sql/v1beta4"
-    body |= {
-        "backendType": "SECOND_GEN",
-        "connectionName": f"{project}:{region}:{given.name}",
-        "createTime": call.world.timestamp(),
-        "etag": pages.etag().strip('"'),
-        "gceZone": settings["locationPreference"]["zone"],
-        "instanceType": "CLOUD_SQL_INSTANCE",
-        "ipAddresses": [{"ipAddress": "127.0.0.1", "type": "PRIMARY"}],
-        "kind": "sql#instance",
-        "project": project,
-        "selfLink": f"{base}/projects/{project}/instances/{given.name}",
-        "serviceAccountEmailAddress": f"p{number}-{_AGENT}",
-        "settings": settings,
-        "sqlNetworkArchitecture": "NEW_NETWORK_ARCHITECTURE",
-        "state": "PENDING_CREATE",
-    }
-    _check(body)
-    return body
-
-
-def _check(body: Document) -> None:
-    """Refuses settings Google would refuse."""
-    settings = body["settings"]
-    tier, edition = settings.get("tier", ""), settings["edition"]
-    if not tier:
-        raise errors.invalid("Invalid request: Tier is required.")
-    fits = _TIER_PLUS if edition == "ENTERPRISE_PLUS" else _TIER
-    if not fits.fullmatch(tier):
-        example = (
-            "db-perf-optimized-N-*" if edition == "ENTERPRISE_PLUS" else "db-custom-CPU-MEMORY"
-        )
-        raise errors.invalid(
-            f"Invalid request: Invalid Tier ({tier}) for ({edition}) Edition. Use a predefined "
-            f"Tier like {example} instead."
-        )
-    if len(flags(body)) != len(settings.get("databaseFlags", ())):
-        raise errors.invalid("Invalid request: a database flag is given twice.")
-
-
 def _check_version(current: Document, given: object) -> None:
     if given is not None and str(given) != current["settings"]["settingsVersion"]:
         message = "The settings version is not the current one: read the instance again."
@@ -344,7 +239,7 @@ def _update(
     body.pop("rootPassword", None)
     body["settings"]["settingsVersion"] = str(int(current["settings"]["settingsVersion"]) + 1)
     body["etag"] = pages.etag().strip('"')
-    _check(body)
+    check(body)
     if body.get("databaseVersion") != current.get("databaseVersion"):
         raise errors.unimplemented("upgrades to another version of PostgreSQL")
     key = f"{project}/{name}"
@@ -381,11 +276,3 @@ def _change(
     with call.world.transaction():
         if body := call.world.get(INSTANCES, key):
             call.world.put(INSTANCES, key, {**body, **fields})
-
-
-def _fill(target: Document, defaults: Document) -> None:
-    for name, value in defaults.items():
-        if isinstance(value, dict):
-            _fill(target.setdefault(name, {}), value)
-        else:
-            target.setdefault(name, value)

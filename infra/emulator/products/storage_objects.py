@@ -8,6 +8,9 @@ from infra.emulator.buckets import OBJECTS, WRITABLE, find_bucket, find_object, 
 from infra.emulator.world import Document
 
 _OBJECT = "b/{bucket}/o/{object}"
+_PAGE = 1000
+# What is read at once, while nobody can replace it.
+_SMALL = 2**20
 _OUTPUT = {
     "bucket",
     "componentCount",
@@ -41,23 +44,20 @@ def list_objects(call: Call) -> Document:
         raise errors.unimplemented("storage.objects.list with matchGlob")
     prefix, delimiter = query.get("prefix", ""), query.get("delimiter", "")
     first, last = query.get("startOffset", ""), query.get("endOffset", "")
+    most = min(buckets.number(query, "maxResults") or _PAGE, _PAGE)
+    after = pages.key(query.get("pageToken", ""))
     entries: dict[str, Document | None] = {}
-    for document in call.world.list(OBJECTS, buckets.key(bucket, prefix)):
+    start = buckets.key(bucket, max(first, after))
+    for _, document in call.world.items(OBJECTS, buckets.key(bucket, prefix), start):
         name = document["body"]["name"]
-        if name < first or (last and name >= last):
-            continue
+        if (last and name >= last) or len(entries) > most:
+            break
         head, found, _ = name[len(prefix) :].partition(delimiter) if delimiter else (name, "", "")
-        if found:
-            entries.setdefault(prefix + head + delimiter, None)
-        else:
-            entries[name] = shown(call, document["body"])
-    size = query.get("maxResults", "0")
-    some, token = pages.page(
-        list(entries.items()),
-        int(size) if size.isdigit() else -1,
-        query.get("pageToken", ""),
-        default=1000,
-    )
+        entry = prefix + head + delimiter if found else name
+        if entry > after:
+            entries.setdefault(entry, None if found else shown(call, document["body"]))
+    some = list(entries.items())[:most]
+    token = pages.key_token(some[-1][0]) if len(entries) > most else ""
     answer: Document = {"kind": "storage#objects"}
     if items := [body for _, body in some if body]:
         answer["items"] = items
@@ -71,8 +71,14 @@ def list_objects(call: Call) -> Document:
 @api.route("GET", *uris(_OBJECT), f"/download/storage/v1/{_OBJECT}", name="storage.objects.get")
 def get(call: Call) -> Document | Reply:
     """An object's metadata, or with `alt=media` its content, or a range of it."""
-    document = find_object(call, "storage.objects.get")
-    body = document["body"]
+    content = b""
+    with call.world.transaction():
+        document = find_object(call, "storage.objects.get")
+        body = document["body"]
+        path = call.world.blobs / document["blob"]
+        whole = int(body["size"]) <= _SMALL and "range" not in call.headers
+        if whole and call.query.get("alt") == "media":
+            content = path.read_bytes()
     if call.query.get("alt") != "media":
         return shown(call, body)
     headers = {
@@ -93,7 +99,7 @@ def get(call: Call) -> Document | Reply:
     ):
         if field in body:
             headers[header] = body[field]
-    return Reply(call.world.blobs / document["blob"], headers=headers)
+    return Reply(content if whole else path, headers=headers)
 
 
 @api.route("PATCH", *uris(_OBJECT), name="storage.objects.patch", body="*")

@@ -13,6 +13,8 @@ from infra.emulator.world import Document
 _UPLOAD = "/upload/storage/v1/b/{bucket}/o"
 _RESUMABLE = "/resumable/upload/storage/v1/b/{bucket}/o"
 _GIVEN = WRITABLE | {"name", "bucket", "md5Hash", "crc32c", "kind", "id", "size", "generation"}
+# Seconds.
+_WEEK = 7 * 24 * 3600
 _RANGE = re.compile(r"bytes (?:\*|(?P<first>\d+)-(?P<last>\d+))/(?P<size>\d+|\*)")
 
 api = Api("storage", prefix="/storage", old_errors=True)
@@ -41,6 +43,9 @@ def insert(call: Call) -> Document | Reply:
 def resume(call: Call) -> Document | Reply:
     """The next bytes of a session, or how many there are; the object, once it has them all."""
     session = _session(call)
+    if "done" in session:
+        # Who did not get the answer asks again.
+        return shown(call, session["done"])
     held = call.world.blobs / session["blob"]
     size = held.stat().st_size
     place = call.headers.get("content-range", f"bytes 0-{max(len(call.body) - 1, 0)}/*")
@@ -57,7 +62,8 @@ def resume(call: Call) -> Document | Reply:
         raise errors.invalid("More bytes were uploaded than there were to be.", "content-range")
     conditions = Call(**{**vars(call), "query": session["query"]})
     body = buckets.store(conditions, session["bucket"], session["given"], held.read_bytes())
-    _forget(call, session)
+    call.world.put("uploads", session["name"], {**session, "done": body})
+    held.unlink(missing_ok=True)
     return shown(call, body)
 
 
@@ -75,6 +81,7 @@ def _begin(call: Call, bucket: str) -> Reply:
     given = _described(call, {"contentType": kind, **metadata})
     before = call.world.get(buckets.OBJECTS, buckets.key(bucket, given["name"]))
     buckets.check_conditions(call.query, before["body"] if before else None)
+    _forget_old(call)
     name = uuid.uuid4().hex
     call.world.put_blob(f"{name}.upload", b"")
     session = {
@@ -82,6 +89,7 @@ def _begin(call: Call, bucket: str) -> Reply:
         "blob": f"{name}.upload",
         "bucket": bucket,
         "given": given,
+        "begun": call.world.now().timestamp(),
         "query": {key: value for key, value in call.query.items() if key.startswith("if")},
     }
     call.world.put("uploads", name, session)
@@ -113,6 +121,14 @@ def _incomplete(size: int) -> Reply:
 def _forget(call: Call, session: Document) -> None:
     call.world.delete("uploads", session["name"])
     (call.world.blobs / session["blob"]).unlink(missing_ok=True)
+
+
+def _forget_old(call: Call) -> None:
+    """Forgets sessions that are over: after a week, as Storage does."""
+    oldest = call.world.now().timestamp() - _WEEK
+    for session in call.world.list("uploads"):
+        if session.get("begun", 0) < oldest:
+            _forget(call, session)
 
 
 def _described(call: Call, metadata: Document) -> Document:

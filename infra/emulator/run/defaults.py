@@ -12,6 +12,7 @@ from google.cloud import run_v2
 
 from infra.emulator import accounts, errors, projects
 from infra.emulator.iam import Caller, has_permission
+from infra.emulator.run.limits import check_tags, check_template
 from infra.emulator.world import World
 
 LIMITS = {"cpu": "1000m", "memory": "512Mi"}
@@ -34,7 +35,7 @@ _GEN2 = run_v2.ExecutionEnvironment(run_v2.ExecutionEnvironment.EXECUTION_ENVIRO
 
 
 def fill_service(world: World, service: run_v2.Service) -> None:
-    """Puts in what a service leaves out."""
+    """Puts in what a service leaves out, and refuses sizes that there are none of."""
     if not service.ingress:
         service.ingress = run_v2.IngressTraffic(run_v2.IngressTraffic.INGRESS_TRAFFIC_ALL)
     if not service.launch_stage:
@@ -67,6 +68,7 @@ def fill_service(world: World, service: run_v2.Service) -> None:
         _fill_probe(container.startup_probe, port)
         if "liveness_probe" in container:
             _fill_probe(container.liveness_probe, port)
+    check_template(template, "service.template")
 
 
 def fill_job(world: World, job: run_v2.Job) -> None:
@@ -156,6 +158,8 @@ def check_containers(
 
 def check_traffic(service: run_v2.Service) -> None:
     """Refuses traffic that does not add up."""
+    if any(not 0 <= target.percent <= 100 for target in service.traffic):
+        raise errors.invalid("Traffic percentages must be 0 to 100.", "service.traffic.percent")
     total = sum(target.percent for target in service.traffic)
     if total != 100:
         raise errors.invalid(
@@ -164,9 +168,14 @@ def check_traffic(service: run_v2.Service) -> None:
     tags = [target.tag for target in service.traffic if target.tag]
     if len(set(tags)) < len(tags):
         raise errors.invalid("Traffic tags must be unique.", "service.traffic")
+    check_tags(service.name.rpartition("/")[2], service.traffic)
     for target in service.traffic:
         if target.type_ == BY_REVISION and not target.revision:
             raise errors.invalid("A revision is required.", "service.traffic.revision")
+        if target.type_ == LATEST and target.revision:
+            raise errors.invalid(
+                "A target that is the latest revision cannot name one.", "service.traffic.revision"
+            )
 
 
 def check_account(world: World, caller: Caller, email: str, project: str) -> None:

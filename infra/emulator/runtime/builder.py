@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from infra.emulator.runtime.dockerbuild import BuildError, BuildRequest, ImageBuilder, Say
+from infra.emulator.runtime.dockerbuild import ImageBuilder, Say
+from infra.emulator.runtime.dockerplan import BuildError, BuildRequest
 from infra.emulator.runtime.images import Image, Images, Reference
-from infra.emulator.runtime.tools import NOT_THEIRS
+from infra.emulator.runtime.tools import machine_environment
 
 # The programs a step may run here; for any other there would have to be its container.
 PROGRAMS = ("bash", "sh", "python", "python3", "uv")
@@ -89,8 +90,8 @@ class Builder:
             )
         home = self.workspace.parent / "home"
         home.mkdir(exist_ok=True)
-        ours = {name: value for name, value in os.environ.items() if name not in NOT_THEIRS}
-        return self._run(command, folder, {**ours, "HOME": str(home), **step.environment}, say)
+        ours = {**machine_environment(), "HOME": str(home)}
+        return self._run(command, folder, {**ours, **step.environment}, say)
 
     def _docker(self, words: list[str], folder: Path, say: Say, push: Push) -> None:
         match words:

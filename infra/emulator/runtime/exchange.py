@@ -13,6 +13,7 @@ from typing import Any
 
 import h11
 
+from infra.emulator.runtime.frontend import BROKEN, FORBIDDEN, NOT_AVAILABLE, NOT_FOUND
 from infra.emulator.runtime.instance import StartError
 from infra.emulator.runtime.logs import LogWriter, Origin
 from infra.emulator.runtime.ports import HOST
@@ -25,30 +26,6 @@ HOP_BY_HOP = frozenset(
     b"trailer transfer-encoding upgrade".split()
 )
 REQUESTS = "run.googleapis.com/requests"
-PAGE = (
-    "<html><head>\n"
-    '<meta http-equiv="content-type" content="text/html;charset=utf-8">\n'
-    "<title>{title}</title>\n</head>\n<body text=#000000 bgcolor=#ffffff>\n"
-    "<h1>Error: {error}</h1>\n<h2>{text}</h2>\n<h2></h2>\n</body></html>\n"
-)
-NOT_AVAILABLE = PAGE.format(
-    title="503 Server Error",
-    error="Server Error",
-    text="The service you requested is not available yet.<p>Please try again in 30 seconds.",
-)
-NOT_FOUND = PAGE.format(
-    title="404 Page not found",
-    error="Page not found",
-    text="The requested URL was not found on this server.",
-)
-FORBIDDEN = PAGE.format(
-    title="403 Forbidden",
-    error="Forbidden",
-    text="Your client does not have permission to get URL <code>{path}</code> from this server.",
-)
-BROKEN = (
-    "upstream connect error or disconnect/reset before headers. reset reason: connection failure"
-)
 
 
 @dataclass(frozen=True)

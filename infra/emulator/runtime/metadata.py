@@ -11,6 +11,7 @@ import json
 from dataclasses import dataclass
 from urllib.parse import parse_qs, urlsplit
 
+from infra.emulator.runtime.hosts import is_local
 from infra.emulator.runtime.ports import HOST
 
 ROOT = "/computeMetadata/v1/"
@@ -59,7 +60,7 @@ async def _answer(
     with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         target = head.split(" ")[1] if " " in head else "/"
-        asked = "metadata-flavor: google" in head.lower()
+        asked = _may_ask(head)
         found = _value(identity, target) if asked or target == "/" else None
         status = "200 OK" if found else "404 Not Found" if asked else "403 Forbidden"
         text = found or ""
@@ -71,6 +72,15 @@ async def _answer(
         )
         await writer.drain()
     writer.close()
+
+
+def _may_ask(head: str) -> bool:
+    """Whether a program asks: with the header that no page can send, and not through a proxy."""
+    lines = (line.partition(":") for line in head.lower().split("\r\n")[1:])
+    headers = {name.strip(): value.strip() for name, _, value in lines}
+    if "x-forwarded-for" in headers or not is_local(headers.get("host", HOST)):
+        return False
+    return headers.get("metadata-flavor") == "google"
 
 
 def _value(identity: Identity, target: str) -> str | None:

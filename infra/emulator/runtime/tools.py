@@ -9,17 +9,26 @@ from collections.abc import Mapping
 from functools import cache
 
 NO_UV = "the emulator needs uv to build images: https://docs.astral.sh/uv/getting-started/"
-# Ours, or of a venv we run in, or set again for each image.
+# What programs of a build need to know of this machine. Anything else, the credentials of whoever
+# started the emulator above all, is not for them.
+_OF_THE_USER = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR")
+_NETWORK = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "NETRC")
+_TRUST = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+_CACHES = ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")
+_COMPILERS = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PKG_CONFIG_PATH", "CC", "CXX")
+_WINDOWS = ("APPDATA", "COMSPEC", "LOCALAPPDATA", "PATHEXT", "SYSTEMDRIVE", "SYSTEMROOT")
+_FOLDERS = ("TEMP", "TMP", "USERPROFILE", "WINDIR")
+KEPT = {*_OF_THE_USER, *_NETWORK, *_TRUST, *_CACHES, *_COMPILERS, *_WINDOWS, *_FOLDERS}
+# Settings of uv, among them the indexes; where Pythons and compilers are.
+KEPT_PREFIXES = ("UV_", "NIX_", "PYENV_", "ASDF_", "MISE_")
+# Ours, or set again for each image; and what publishes, which a build does not.
 NOT_THEIRS = (
-    "VIRTUAL_ENV",
-    "PYTHONPATH",
-    "PYTHONHOME",
-    "PYTHONDONTWRITEBYTECODE",
     "UV_PROJECT",
     "UV_PROJECT_ENVIRONMENT",
     "UV_WORKING_DIRECTORY",
     "UV_PYTHON",
-    "UV",
+    "UV_PUBLISH_TOKEN",
+    "UV_PUBLISH_PASSWORD",
 )
 # What a Dockerfile sets for uv because of Docker's file systems; ours are this machine's.
 DOCKERS = ("UV_LINK_MODE", "UV_CACHE_DIR", "UV_PROJECT_ENVIRONMENT", "UV_PYTHON")
@@ -41,9 +50,18 @@ def find_uv() -> str:
     raise NoUvError(NO_UV)
 
 
+def machine_environment() -> dict[str, str]:
+    """What a program of a build gets of the emulator's own environment."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if (name.upper() in KEPT or name.startswith(KEPT_PREFIXES)) and name not in NOT_THEIRS
+    }
+
+
 def uv_environment(base_image: str, dockerfile: Mapping[str, str]) -> dict[str, str]:
     """The variables for uv: this machine's, and those the Dockerfile sets, for its Python."""
-    ours = {name: value for name, value in os.environ.items() if name not in NOT_THEIRS}
+    ours = machine_environment()
     theirs = {
         name: value
         for name, value in dockerfile.items()

@@ -1,110 +1,31 @@
-"""Cloud Build's configuration: triggers (v1), connections to Git hosts and repositories (v2).
+"""Cloud Build v2: connections to Git hosts, and the repositories there. Nothing is asked of a host.
 
-Builds are in cloudbuild.py. A connection is installed from the start; what Google would have a
-person click through can be asked for with the annotation `emulator/installation-state`.
+A connection is installed from the start; what Google would have a person click through can be asked
+for with the annotation `emulator/installation-state`.
 """
 
 import re
-import uuid
 from typing import Any
 
-from google.cloud.devtools import cloudbuild_v1 as v1
 from google.cloud.devtools import cloudbuild_v2 as v2
 from google.longrunning import operations_pb2  # type: ignore[import-untyped]
 
-from infra.emulator import accounts, errors, iam, messages, operations, pages, policies, projects
+from infra.emulator import errors, iam, messages, operations, pages, policies
 from infra.emulator.api import Api, Call
 from infra.emulator.world import World
 
-TRIGGERS = "build_triggers"
 CONNECTIONS = "build_connections"
 REPOSITORIES = "build_repositories"
 STATE_ANNOTATION = "emulator/installation-state"
 
-_V1 = "google.cloud.devtools.cloudbuild_v1"
 _V2 = "google.cloud.devtools.cloudbuild_v2"
-_BUILD = "CloudBuild"
 _MANAGER = "RepositoryManager"
-_NAME = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9-]{0,62}[a-zA-Z0-9])?")
+_NAME = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9._-]{0,62}[a-zA-Z0-9])?")
 _ID = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
-_TRIGGER_FIXED = {"resource_name", "id", "create_time"}
 _CONNECTION_FIXED = {"name", "create_time", "update_time", "installation_state", "reconciling"}
 
 api = Api("cloudbuild", prefix="/cloudbuild")
 operations.serve(api, "v2", "projects/*/locations/*/operations/*")
-
-
-@api.method(_V1, _BUILD, "CreateBuildTrigger")
-def create_build_trigger(call: Call[v1.CreateBuildTriggerRequest]) -> v1.BuildTrigger:
-    """A new trigger; the id is ours to give, the name its owner's."""
-    parent = _parent(call.request.parent, call.request.project_id)
-    call.require("cloudbuild.builds.create", parent)
-    trigger = v1.BuildTrigger(messages.to_pb(call.request.trigger))
-    trigger.id = str(uuid.uuid4())
-    trigger.name = trigger.name or f"trigger-{trigger.id[:8]}"
-    trigger.create_time = call.world.now()
-    _check_trigger(call.world, parent, trigger)
-    with call.world.transaction():
-        if any(one.name == trigger.name for one in _triggers(call.world, parent)):
-            raise errors.already_exists(f"trigger with name {trigger.name} already exists")
-        return _put_trigger(call.world, parent, trigger)
-
-
-@api.method(_V1, _BUILD, "GetBuildTrigger")
-def get_build_trigger(call: Call[v1.GetBuildTriggerRequest]) -> v1.BuildTrigger:
-    """One trigger, by id or name."""
-    parent, key = _trigger_key(call.request.name, call.request.project_id, call.request.trigger_id)
-    call.require("cloudbuild.builds.get", parent)
-    return find_trigger(call.world, parent, key)
-
-
-@api.method(_V1, _BUILD, "ListBuildTriggers")
-def list_build_triggers(call: Call[v1.ListBuildTriggersRequest]) -> v1.ListBuildTriggersResponse:
-    """The triggers of one region, or the global ones: neither shows the other's."""
-    parent = _parent(call.request.parent, call.request.project_id)
-    call.require("cloudbuild.builds.list", parent)
-    some, token = pages.page(
-        _triggers(call.world, parent), call.request.page_size, call.request.page_token
-    )
-    return v1.ListBuildTriggersResponse(triggers=some, next_page_token=token)
-
-
-@api.method(_V1, _BUILD, "UpdateBuildTrigger")
-def update_build_trigger(call: Call[v1.UpdateBuildTriggerRequest]) -> v1.BuildTrigger:
-    """Changes a trigger: what the mask names, or all of it."""
-    given = call.request.trigger
-    name = given.resource_name if "trigger.resource_name" in call.params else ""
-    parent, key = _trigger_key(name, call.request.project_id, call.request.trigger_id)
-    call.require("cloudbuild.builds.update", parent)
-    with call.world.transaction():
-        trigger = find_trigger(call.world, parent, key)
-        mask = messages.to_pb(call.request).update_mask
-        if not mask.paths:
-            mask.paths.append("*")
-        pages.patch(messages.to_pb(trigger), messages.to_pb(given), mask, _TRIGGER_FIXED)
-        _check_trigger(call.world, parent, trigger)
-        others = (one for one in _triggers(call.world, parent) if one.id != trigger.id)
-        if any(one.name == trigger.name for one in others):
-            raise errors.already_exists(f"trigger with name {trigger.name} already exists")
-        return _put_trigger(call.world, parent, trigger)
-
-
-@api.method(_V1, _BUILD, "DeleteBuildTrigger")
-def delete_build_trigger(call: Call[v1.DeleteBuildTriggerRequest]) -> None:
-    """Deletes a trigger."""
-    parent, key = _trigger_key(call.request.name, call.request.project_id, call.request.trigger_id)
-    call.require("cloudbuild.builds.update", parent)
-    with call.world.transaction():
-        trigger = find_trigger(call.world, parent, key)
-        call.world.delete(TRIGGERS, f"{parent}/triggers/{trigger.id}")
-
-
-def find_trigger(world: World, parent: str, key: str) -> v1.BuildTrigger:
-    """Returns the trigger of an id or a name in `projects/P/locations/R`; 404 if there is none."""
-    for trigger in _triggers(world, parent):
-        if key in (trigger.id, trigger.name):
-            return trigger
-    raise errors.not_found(f"Requested entity was not found: {parent}/triggers/{key}.")
 
 
 @api.method(_V2, _MANAGER, "CreateConnection", permission="cloudbuild.connections.create")
@@ -191,7 +112,7 @@ def create_repository(call: Call[v2.CreateRepositoryRequest]) -> operations_pb2.
 @api.method(_V2, _MANAGER, "GetRepository", permission="cloudbuild.repositories.get")
 def get_repository(call: Call[v2.GetRepositoryRequest]) -> v2.Repository:
     """One repository."""
-    return _repository(call.world, call.request.name)
+    return find_repository(call.world, call.request.name)
 
 
 @api.method(_V2, _MANAGER, "ListRepositories", permission="cloudbuild.repositories.list")
@@ -208,7 +129,7 @@ def list_repositories(call: Call[v2.ListRepositoriesRequest]) -> v2.ListReposito
 def delete_repository(call: Call[v2.DeleteRepositoryRequest]) -> operations_pb2.Operation:
     """Forgets a repository; at the Git host it stays."""
     name = call.request.name
-    _check_etag(call.request.etag, _repository(call.world, name).etag)
+    _check_etag(call.request.etag, find_repository(call.world, name).etag)
 
     def work() -> None:
         call.world.delete(REPOSITORIES, name)
@@ -226,7 +147,8 @@ def _connection(world: World, name: str) -> v2.Connection:
 policies.serve(api, _V2, _MANAGER, "cloudbuild.connections", _connection)
 
 
-def _repository(world: World, name: str) -> v2.Repository:
+def find_repository(world: World, name: str) -> v2.Repository:
+    """Returns a repository; 404 if there is none."""
     body = world.get(REPOSITORIES, name)
     if body is None:
         raise _missing(name)
@@ -240,7 +162,7 @@ def _create_repository(
     if connection.installation_state.stage != v2.InstallationState.Stage.COMPLETE:
         raise errors.precondition(f"The installation of the connection {parent} is not complete.")
     name = f"{parent}/repositories/{repository_id}"
-    if not _NAME.fullmatch(repository_id.replace("_", "-").replace(".", "-")):
+    if not _NAME.fullmatch(repository_id):
         raise errors.invalid(f"Invalid repository id '{repository_id}'.", "repository_id")
     if not re.fullmatch(r"https://\S+\.git", given.remote_uri):
         raise errors.invalid(
@@ -277,54 +199,6 @@ def _put_connection(world: World, connection: v2.Connection) -> v2.Connection:
     connection.installation_state = state
     world.put(CONNECTIONS, connection.name, messages.dump(connection))
     return connection
-
-
-def _parent(parent: str, project_id: str) -> str:
-    return parent or f"projects/{project_id}/locations/global"
-
-
-def _trigger_key(name: str, project_id: str, trigger_id: str) -> tuple[str, str]:
-    if not name:
-        return _parent("", project_id), trigger_id
-    parent, _, key = name.partition("/triggers/")
-    return parent, key
-
-
-def _triggers(world: World, parent: str) -> list[v1.BuildTrigger]:
-    bodies = world.list(TRIGGERS, f"{parent}/triggers/")
-    return [messages.from_json(v1.BuildTrigger, body) for body in bodies]
-
-
-def _put_trigger(world: World, parent: str, trigger: v1.BuildTrigger) -> v1.BuildTrigger:
-    key = f"{parent}/triggers/{trigger.id}"
-    number = projects.find(world, iam.project_of(parent)).number
-    trigger.resource_name = f"projects/{number}/{key.split('/', 2)[2]}"
-    world.put(TRIGGERS, key, messages.dump(trigger))
-    return trigger
-
-
-def _check_trigger(world: World, parent: str, trigger: v1.BuildTrigger) -> None:
-    if not _NAME.fullmatch(trigger.name):
-        raise errors.invalid(f"Invalid trigger name '{trigger.name}'.", "trigger.name")
-    pb: Any = messages.to_pb(trigger)
-    if pb.WhichOneof("build_template") is None:
-        raise errors.invalid("A trigger needs a build or a file that says it.", "trigger.filename")
-    sources = ("trigger_template", "github", "pubsub_config", "webhook_config")
-    events = [name for name in (*sources, "repository_event_config") if pb.HasField(name)]
-    if not events and not pb.HasField("source_to_build"):
-        raise errors.invalid("A trigger needs a source or an event.", "trigger")
-    if repository := trigger.repository_event_config.repository:
-        if parent.endswith("/locations/global"):
-            raise errors.invalid(
-                "Repositories of the second generation need a regional trigger.",
-                "trigger.repository_event_config",
-            )
-        _repository(world, repository)
-    for key in trigger.substitutions:
-        if not re.fullmatch(r"_[A-Z0-9_]+", key):
-            raise errors.invalid(f"Invalid substitution '{key}'.", "trigger.substitutions")
-    if trigger.service_account:
-        accounts.find(world, trigger.service_account)
 
 
 def _start(

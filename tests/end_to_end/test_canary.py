@@ -1,0 +1,134 @@
+"""A canary: the traffic climbs in steps, and goes back when the new revision turns bad."""
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event, Thread
+
+import httpx
+import pytest
+
+from infra.cloud import Cloud
+from infra.environment import load
+from infra.release.rollout import Split, split_of
+from tests.conftest import Bake
+from tests.end_to_end.clouds import LocalCloud, url_of
+from tests.end_to_end.processes import interrupt, running
+from tests.template.bakes import REPOSITORY, Baked
+
+CANARY = "\nrelease:\n  canary: [10, 50]\n"
+# A revision that goes on until it is told otherwise.
+TURNS_BAD = """
+def _turn_bad() -> None:
+    import os, pathlib, time
+    while not pathlib.Path({sign!r}).exists():
+        time.sleep(0.1)
+    os._exit(3)
+
+__import__("threading").Thread(target=_turn_bad, daemon=True).start()
+"""
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of a process group")
+
+
+class Traffic:
+    """The splits that a service has had, each once, oldest first."""
+
+    def __init__(self, service: Baked, cloud: LocalCloud) -> None:
+        self._cloud = Cloud(load(service.folder, "local"), cloud.host)
+        self.seen: list[Split] = [self.now]
+
+    @property
+    def now(self) -> Split:
+        """Which revisions serve, and what percent each."""
+        name = self._cloud.names.service
+        return split_of(self._cloud.run_services.get_service(name=name))
+
+    def shares(self) -> list[int]:
+        """The percents of the revision that came in while it was watched."""
+        old = self.seen[0][0][0]
+        return [100 - dict(split).get(old, 0) for split in self.seen]
+
+    @contextmanager
+    def watched(self, canary: Event | None = None) -> Iterator[None]:
+        """Looks on; the event is set when a second revision has a share."""
+        over = Event()
+
+        def look() -> None:
+            while not over.wait(0.2):
+                split = self.now
+                if split != self.seen[-1]:
+                    self.seen.append(split)
+                if canary and len(split) > 1:
+                    canary.set()
+
+        thread = Thread(target=look)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+
+def test_the_traffic_climbs_and_goes_back(baked: Bake, cloud: LocalCloud, tmp_path: Path) -> None:
+    service = baked(service="canary")
+    environment = service.folder / "environments/local.yaml"
+    environment.write_text(environment.read_text() + CANARY)
+    cloud.passes(service, "provision")
+    first = cloud.passes(service, "deploy")
+    # There is nobody yet to share the traffic with.
+    assert "send it 100 %" in first
+    assert "send it 10 %" not in first
+
+    traffic = Traffic(service, cloud)
+    with traffic.watched():
+        printed = cloud.passes(service, "deploy")
+    assert traffic.shares() == [0, 10, 50, 100]
+    steps = [line.split()[2] for line in printed.splitlines() if "of the traffic" in line]
+    assert steps == ["10", "50", "100"]
+
+    give_back_what_turns_bad(service, cloud, url_of(printed), tmp_path / "sign")
+    give_back_when_interrupted(service, cloud)
+
+
+def give_back_what_turns_bad(service: Baked, cloud: LocalCloud, url: str, sign: Path) -> None:
+    """An instance that ends during a step is the end of the release."""
+    main = service.folder / "src/main.py"
+    text = main.read_text()
+    main.write_text(text + TURNS_BAD.format(sign=str(sign)))
+    traffic, canary = Traffic(service, cloud), Event()
+    serving = traffic.now
+
+    def spoil() -> None:
+        canary.wait()
+        sign.touch()
+
+    thread = Thread(target=spoil)
+    thread.start()
+    with traffic.watched(canary):
+        done = cloud.run(service, "deploy")
+    canary.set()
+    thread.join()
+    main.write_text(text)
+    assert done.returncode == 1, done.stdout
+    assert "Container called exit(3)." in done.stdout
+    assert f"The traffic is where it was: {serving[0][0]} 100 %" in done.stdout
+    assert traffic.shares() == [0, 10, 0]
+    assert traffic.now == serving
+    assert httpx.get(f"{url}/health", timeout=60).status_code == 200
+
+
+def give_back_when_interrupted(service: Baked, cloud: LocalCloud) -> None:
+    """Ctrl-C in the middle of a canary leaves nothing half done."""
+    traffic, canary = Traffic(service, cloud), Event()
+    serving = traffic.now
+    command = cloud.command(service, "deploy")
+    with traffic.watched(canary), running(command, REPOSITORY, cloud.variables) as process:
+        assert canary.wait(300)
+        status, output = interrupt(process)
+    assert status == 128 + signal.SIGINT, output
+    assert "Traceback" not in output
+    assert traffic.now == serving
