@@ -113,15 +113,29 @@ class Application:
         """Carries out one change. Returns whether what needs the resource may go on."""
         change = self.changes[key]
         resource = change.resource
-        if change.action is Action.NONE or not change.is_open:
-            finished = ended(change, change.reason, 0)
+        nothing = change.action is Action.NONE and not self.may_be_gone(resource)
+        if nothing or not change.is_open:
+            finished = replace(ended(change, change.reason, 0), action=change.action)
             if key in self.told and finished.status is Status.OK:
                 return True
         else:
-            self.emit(Started(resource.kind, resource.name, DOING[change.action]))
+            if change.action is not Action.NONE:
+                self.emit(Started(resource.kind, resource.name, DOING[change.action]))
             finished = self.carry_out(change, self.session.clock.now())
-        self.record(replace(finished, action=change.action))
+        self.record(finished)
         return finished.status in {Status.OK, Status.CHANGED}
+
+    def may_be_gone(self, resource: Resource) -> bool:
+        """Whether what it needs was pending when both were read, and made anew since.
+
+        A service that was being deleted takes its policy along.
+        """
+        return any(
+            need.key in self.changes
+            and self.changes[need.key].action is Action.WAIT
+            and self.outcome.statuses.get(need.key) is Status.CHANGED
+            for need in resource.needs
+        )
 
     def carry_out(self, change: Change, started: float) -> Finished:
         """Carries out one change, and says how it ended."""
@@ -130,13 +144,16 @@ class Application:
         with self.lock:
             self.works[resource.key] = work
         try:
+            if change.action is Action.NONE:
+                change = self.decide_again(change, work, None)
             finished = self.converge(change, work)
         except CloudError as error:
             LOG.debug("%s failed", resource.key, exc_info=True)
             finished = Finished(resource.kind, resource.name, Status.FAILED, str(error))
         except Stopped:
-            return Finished(resource.kind, resource.name, Status.BLOCKED, "interrupted")
-        return replace(finished, seconds=self.session.clock.now() - started)
+            finished = Finished(resource.kind, resource.name, Status.BLOCKED, "interrupted")
+        seconds = self.session.clock.now() - started
+        return replace(finished, seconds=seconds, action=change.action)
 
     def converge(self, change: Change, work: Work) -> Finished:
         """One change, redone from the reading on while that is what its failure asks for.
@@ -167,7 +184,8 @@ class Application:
                 resource.kind, resource.name, Status.WAITING, waiting, fields=change.fields
             )
         if not work.writes:
-            return Finished(resource.kind, resource.name, Status.OK, "waited for")
+            text = "" if change.action is Action.NONE else "waited for"
+            return Finished(resource.kind, resource.name, Status.OK, text)
         done = DONE.get(change.action, DONE[Action.UPDATE])
         text = (
             done if change.action is Action.WAIT else ", ".join(filter(None, (done, change.reason)))

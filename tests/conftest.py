@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from pytest_cookies.plugin import Cookies  # type: ignore[import-untyped]
 
-from tests.infra.seeds import pytest_addoption, pytest_terminal_summary
+from tests.infra.seeds import pytest_addoption
 from tests.leftovers import pytest_configure, pytest_sessionfinish
 from tests.template.bakes import Baked, bake
 
@@ -15,7 +15,6 @@ __all__ = [
     "pytest_addoption",
     "pytest_configure",
     "pytest_sessionfinish",
-    "pytest_terminal_summary",
     "service",
 ]
 

@@ -36,7 +36,11 @@ CURRENT = "that of the secret"
 BEHIND = "another than the secret's"
 FLAGS = "settings.flags."
 PAGE = "1000"
-PENDING = {"PENDING_CREATE": "it is being created", "MAINTENANCE": "Google is at work on it"}
+PENDING = {
+    "PENDING_CREATE": "it is being created",
+    "PENDING_DELETE": "it is being deleted",
+    "MAINTENANCE": "Google is at work on it",
+}
 BROKEN = {"FAILED", "SUSPENDED"}
 STATE = "state"
 PROTECTED = "it is protected against deletion: set deletion_protection: false, and provision"

@@ -243,13 +243,28 @@ class Grants(Resource):
         extra = [
             Difference(each, GRANTED, None)
             for each in live.fields
-            if each not in declared and self.is_undeclared_public(*unpath(each))
+            if each not in declared and self.is_taken_back(*unpath(each))
         ]
         return missing + extra
+
+    def is_taken_back(self, role: str, who: str) -> bool:
+        """Whether a grant that is not declared is taken back, rather than somebody else's."""
+        return self.is_undeclared_public(role, who) or self.is_of_a_former_account(role, who)
 
     def is_undeclared_public(self, role: str, who: str) -> bool:
         """Whether a grant opens to the public what is to be private."""
         return role in self.guarded and who in PUBLIC
+
+    def is_of_a_former_account(self, role: str, who: str) -> bool:
+        """Whether it was granted to an account of ours that was deleted, and made anew since.
+
+        Google keeps such a grant, to `deleted:serviceAccount:EMAIL?uid=NUMBER` (IAM, "Deleted
+        principals").
+        """
+        return any(
+            role == granted_role and who.startswith(f"deleted:{member}?uid=")
+            for granted_role, member in self.grants
+        )
 
     @override
     def create(self, work: Work) -> None:

@@ -239,8 +239,8 @@ def kill(dice: Random, likely: float) -> Kill | None:
 
 def rule(dice: Random, methods: Methods) -> Rule:
     """A finite fault."""
-    makers = [refusal, throttle, busy, cut, failing, slow, late, race, delay]
-    made = dice.choices(makers, weights=[5, 2, 3, 5, 2, 2, 3, 3, 1])[0](dice, methods)
+    makers = [refusal, throttle, busy, cut, lost, failing, slow, late, race, delay]
+    made = dice.choices(makers, weights=[4, 2, 3, 4, 3, 2, 2, 3, 3, 1])[0](dice, methods)
     if "nth" in made:
         return made
     # A failed operation may cost a run, so it fails once.
@@ -324,6 +324,12 @@ def cut(dice: Random, methods: Methods) -> Rule:
     return {"kind": "reset", "after": dice.random() < 0.5, **calls(dice, methods)}
 
 
+def lost(dice: Random, methods: Methods) -> Rule:
+    """A write is carried out, and its answer lost."""
+    told: Rule = dice.choice([{"kind": "reset"}, {"kind": "error", "status": 503}])
+    return {**told, "after": True, "method": dice.choice([*methods.begun, *methods.others])}
+
+
 def failing(dice: Random, methods: Methods) -> Rule:
     """A long-running operation fails."""
     name = dice.choice(["INTERNAL", "UNAVAILABLE", "ABORTED"])
@@ -332,8 +338,11 @@ def failing(dice: Random, methods: Methods) -> Rule:
 
 def slow(dice: Random, methods: Methods) -> Rule:
     """A long-running operation takes its time."""
-    seconds = dice.randint(1, 600)
-    return {"kind": "operation", "seconds": seconds, "method": dice.choice(methods.begun)}
+    method = dice.choice(methods.begun)
+    # Nothing tells a repository that is still being deleted from one that is there: it is gone
+    # before a person runs the command again.
+    longest = 60 if method == f"{REGISTRY}.DeleteRepository" else 600
+    return {"kind": "operation", "seconds": dice.randint(1, longest), "method": method}
 
 
 def late(dice: Random, methods: Methods) -> Rule:

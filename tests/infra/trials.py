@@ -4,8 +4,10 @@ import difflib
 import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypedDict
 
 import requests
 
@@ -23,7 +25,7 @@ from infra.resources.run import ATTEMPT
 from infra.retry import CloudError
 from infra.stack import stack
 from tests.emulator.emulators import Emulator
-from tests.infra.disturbances import STRANGER, Kill, Ordeal, Run, Shape, Story
+from tests.infra.disturbances import STRANGER, Kill, Ordeal, Rule, Run, Shape, Story
 from tests.infra.neighbours import Neighbours
 from tests.infra.seeds import Tally
 from tests.infra.simulated import Process, Simulation
@@ -32,12 +34,21 @@ from tests.infra.worlds import REGION, Died, Json, snapshot
 RERUNS = 3
 NEW = 2
 """Runs that meet something new; those after them meet nothing any more."""
+TRIES = 20
 LONG = 1800
 """Seconds that a lease is good for where two run: it is renewed in this machine's time alone."""
 KEPT = ("apis", "connections", "repositories of github")
 """What others may use too, and is not removed."""
 
 type Do = Callable[[Run], bool]
+
+
+class Fault(TypedDict):
+    """A rule in force, as the emulator tells it."""
+
+    id: str
+    rule: Rule
+    used: int
 
 
 @dataclass
@@ -153,17 +164,17 @@ class Trial:
         for rule in run.faults:
             self.emulator.fault(**rule)
 
-    def faults(self) -> list[dict[str, object]]:
+    def faults(self) -> list[Fault]:
         """The rules in force."""
         with self.emulator.http() as client:
-            found: list[dict[str, object]] = client.get("/emulator/faults").json()["faults"]
+            found: list[Fault] = client.get("/emulator/faults").json()["faults"]
         return found
 
     def calm(self) -> None:
         """Ends the faults, and counts what they did."""
         for fault in self.faults():
             kind = kind_of(fault)
-            used = int(str(fault["used"]))
+            used = fault["used"]
             self.tally.rules[kind] += 1
             self.tally.used[kind] += used > 0
             self.tally.strikes[kind] += used
@@ -172,13 +183,14 @@ class Trial:
 
     def look_for_intruders(self) -> None:
         """Notes what races have left their mark on; what is removed keeps none."""
-        races = {str(fault["id"]) for fault in self.faults() if kind_of(fault) == "race"}
+        rules = {fault["id"]: fault["rule"] for fault in self.faults()}
         calls = self.emulator.calls()
         self.emulator.forget()
         self.tally.calls += len(calls)
         for call in calls:
             on_project = call["product"] == "cloudresourcemanager"
-            if races.intersection(call["fault"].split(",")) and (on_project or not self.removing):
+            struck = [rules[each] for each in call["fault"].split(",") if each]
+            if is_raced(struck) and (on_project or not self.removing):
                 self.intruded.append(call["path"])
 
     def recover(self) -> None:
@@ -187,25 +199,32 @@ class Trial:
         An instance whose creation failed is for a person to delete: the run says so.
         """
         self.simulation.clock.sleep(self.ttl + 2)
-        host = f"http://{self.emulator.host}/sqladmin/sql/v1beta4/projects/{self.project}"
-        instance = requests.get(f"{host}/instances/orders", timeout=60)
-        if instance.ok and instance.json()["state"] == "FAILED":
+        path = f"sqladmin/sql/v1beta4/projects/{self.project}/instances/orders"
+        if self.by_hand("GET", path).get("state") == "FAILED":
             self.events.append("deleted the failed instance by hand")
-            requests.delete(f"{host}/instances/orders", timeout=60).raise_for_status()
+            self.by_hand("DELETE", path)
             self.simulation.clock.sleep(60)
+
+    def by_hand(self, verb: str, path: str) -> dict[str, Any]:
+        """Does something by hand, as often as it takes: faults strike whoever calls."""
+        for _ in range(TRIES):
+            with suppress(requests.ConnectionError):
+                answer = requests.request(verb, f"http://{self.emulator.host}/{path}", timeout=60)
+                if answer.ok or answer.status_code == 404:
+                    found: dict[str, Any] = answer.json()
+                    return found
+            self.simulation.clock.sleep(1)
+        raise AssertionError(f"{verb} {path} did not work")
 
     def delete(self, missing: Sequence[str]) -> None:
         """Deletes by hand what a drift takes away."""
-        host, location = (
-            f"http://{self.emulator.host}",
-            f"projects/{self.project}/locations/{REGION}",
-        )
+        location = f"projects/{self.project}/locations/{REGION}"
         if "job" in missing:
-            requests.delete(f"{host}/run/v2/{location}/jobs/orders-migrate", timeout=60)
+            self.by_hand("DELETE", f"run/v2/{location}/jobs/orders-migrate")
         if "trigger" in missing:
-            triggers = f"{host}/cloudbuild/v1/{location}/triggers"
-            for each in requests.get(triggers, timeout=60).json().get("triggers", []):
-                requests.delete(f"{triggers}/{each['id']}", timeout=60)
+            triggers = f"cloudbuild/v1/{location}/triggers"
+            for each in self.by_hand("GET", triggers).get("triggers", []):
+                self.by_hand("DELETE", f"{triggers}/{each['id']}")
         self.simulation.clock.sleep(60)
 
     def check(self, undisturbed: dict[str, Json], do: Do) -> None:
@@ -239,16 +258,22 @@ class Trial:
         assert not difference, f"the worlds differ:\n{difference}"
 
 
-def kind_of(fault: dict[str, object]) -> str:
+def kind_of(fault: Fault) -> str:
     """The kind of a rule, as it is counted."""
     rule = fault["rule"]
-    assert isinstance(rule, dict)
     if rule["kind"] == "operation":
         return "operation fails" if "name" in rule else "operation takes long"
     if rule["kind"] in {"error", "reset"}:
-        what = str(rule.get("status", rule["kind"]))
+        status = rule.get("status", 0)
+        what = str(rule["kind"]) if not status else "5xx" if int(status) >= 500 else str(status)
         return f"{what} {'after' if rule.get('after') else 'before'}"
     return str(rule["kind"])
+
+
+def is_raced(struck: Sequence[Rule]) -> bool:
+    """Whether somebody else wrote before a call: not before one that was stopped on its way."""
+    stopped = any(each["kind"] in {"error", "reset"} and not each.get("after") for each in struck)
+    return not stopped and any(each["kind"] == "race" for each in struck)
 
 
 def cleared_of_marks(value: Json) -> Json:
