@@ -57,9 +57,7 @@ ACCOUNT_WORDS = re.compile(
     r"|[Uu]nknown service account|(does not exist|not found)[^.]*serviceAccount"
 )
 SECRET_WORDS = re.compile(r"[Pp]ermission denied on secret")
-UNSEEN_WORDS = re.compile(
-    r"actAs|iam\.serviceAccounts|must be granted|does not have .*access|\(or it may not exist\)"
-)
+UNSEEN_WORDS = re.compile(r"actAs|iam\.serviceAccounts|must be granted|does not have .*access")
 ACCOUNT = r"[a-z0-9-]+@[a-z0-9.-]+\.iam\.gserviceaccount\.com"
 
 CONNECTION_ERRORS = {

@@ -205,7 +205,11 @@ class Password(Resource):
     tags: ClassVar[tuple[str, ...]] = ("secrets", "database")
     permissions: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "read": ("secretmanager.versions.list",),
-        "create": ("secretmanager.versions.add", "secretmanager.versions.list"),
+        "create": (
+            "secretmanager.versions.add",
+            "secretmanager.versions.get",
+            "secretmanager.versions.list",
+        ),
         "update": (),
         "delete": (),
     }
