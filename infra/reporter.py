@@ -98,7 +98,7 @@ class Reporter:
         if self.ticker:
             self.ticker.join()
         say_meanwhile("")
-        if self.ended and not (self.services and self.lines == 0):
+        if self.ended and (self.lines or not self.is_several):
             say()
         order = {name: place for place, name in enumerate(self.services)}
         for line in recaps(sorted(self.ended, key=lambda each: order.get(each.service, 0))):
@@ -112,7 +112,7 @@ class Reporter:
                     self.services = event.services
                     many = f"{len(event.services)} services in {event.environment}"
                     say(f"{event.text} {many}: what is as declared is only counted\n")
-                case Begun() if self.services:
+                case Begun() if self.is_several:
                     pass  # the line for all of them has been said
                 case Begun():
                     name = f"{event.service}-{event.environment}"
@@ -123,6 +123,11 @@ class Reporter:
                     pass  # the command itself says it, on standard error
                 case _:
                     self.follow(event)
+
+    @property
+    def is_several(self) -> bool:
+        """Whether the run is about several services."""
+        return len(self.services) > 1
 
     def follow(self, event: ResourceEvent) -> None:
         """Takes what happens to a resource."""
@@ -143,13 +148,13 @@ class Reporter:
 
     def prefix(self, service: str) -> str:
         """The column that says of which service a line is."""
-        if len(self.services) < 2:
+        if not self.is_several:
             return ""
         return f"{service:<{max(map(len, self.services))}}  "
 
     def tell(self, event: Finished) -> None:
         """The line of a resource, and the fields that change when they are asked for."""
-        if self.services and event.status is Status.OK and not event.text:
+        if self.is_several and event.status is Status.OK and not event.text:
             return
         self.lines += 1
         key, deleted = self.key(event), event.action == DELETE

@@ -3,7 +3,6 @@
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from infra.causes import first_line
 from infra.doctor.base import Context, Finding, Unreadable, failed, ok
 from infra.project import ProjectError
 from infra.report import spell
@@ -24,7 +23,7 @@ def login(context: Context) -> list[Finding]:
     except ProjectError as error:
         account = context.environment.impersonate
         if account and account in str(error):
-            return [failed(LOGIN, first_line(str(error)), fix_of(context))]
+            return [failed(LOGIN, str(error).partition("\n")[0], fix_of(context))]
         text, _, fix = str(error).partition(". ")
         return [failed(LOGIN, text, fix)]
     except Unreadable as error:

@@ -86,10 +86,10 @@ def test_a_cloud_that_does_not_answer_is_a_failure_like_others(ask: Ask) -> None
 def test_an_account_that_can_not_be_had_is_no_traceback(ask: Ask, folder: Path) -> None:
     with (folder / "environments" / "stg.yaml").open("a") as file:
         file.write("impersonate: nobody@acme-stg.iam.gserviceaccount.com\n")
-    for task in ("doctor", "provision"):
+    for task, status in (("doctor", 1), ("provision", 2)):
         answer = ask("--env", "stg", task=task)
-        assert answer.returncode == 1
-        assert "Unknown service account" in answer.stdout
+        assert answer.returncode == status
+        assert "Unknown service account" in answer.stdout + answer.stderr
         assert "Traceback" not in answer.stderr
 
 

@@ -14,6 +14,7 @@ ESCAPE = "\x1b"
 CODES = re.compile(r"\x1b\[[0-9;]*[mK]|\r")
 LONG = "would be updated: " + "because of many words that do not fit on a line of a terminal " * 3
 OK = Finished("account", "orders-run", Status.OK)
+MADE = Finished("account", "orders-run", Status.CHANGED, "created")
 WIDE = Finished("grants", "on secret orders-db-password-of-long-name", Status.CHANGED, "created", 3)
 REASON = Finished("bucket", "acme-source", Status.FAILED, f"create it: denied\n{LONG}")
 GONE = Finished("sql instance", "orders", Status.CHANGED, "would be deleted", action="delete")
@@ -171,10 +172,11 @@ def test_of_several_services_each_line_says_which(log: io.StringIO) -> None:
     names = ("orders", "payments")
     with redirect_stdout(log), Reporter(services=names) as reporter:
         for name in names:
-            of_service(name, reporter)(OK)
+            of_service(name, reporter)(OK)  # is only counted
+            of_service(name, reporter)(MADE)
     first, second = lines(log)
-    assert first.startswith("  ok       orders    account orders-run")
-    assert second.startswith("  ok       payments  account orders-run")
+    assert first.startswith("  changed  orders    account orders-run")
+    assert second.startswith("  changed  payments  account orders-run")
 
 
 def test_of_one_service_no_line_says_which(log: io.StringIO) -> None:
