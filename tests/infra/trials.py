@@ -210,7 +210,8 @@ class Trial:
         for _ in range(TRIES):
             with suppress(requests.ConnectionError):
                 answer = requests.request(verb, f"http://{self.emulator.host}/{path}", timeout=60)
-                if answer.ok or answer.status_code == 404:
+                # Where the API is not enabled, nothing is there.
+                if answer.ok or answer.status_code == 404 or "SERVICE_DISABLED" in answer.text:
                     found: dict[str, Any] = answer.json()
                     return found
             self.simulation.clock.sleep(1)
