@@ -81,5 +81,4 @@ class Apis(Resource):
                 parent=f"projects/{self.names.project}", service_ids=apis[start : start + BATCH]
             )
             enable = partial(work.cloud.services.batch_enable_services, request)
-            enabling = work.call("enable", enable)
-            work.wait("enabling", enabling)
+            work.operate("enable", enable)

@@ -106,6 +106,13 @@ class Work:
         """The result of a long-running operation. Raises CloudError."""
         return self.retry.wait(doing, operation)
 
+    def operate[T](self, verb: str, begin: Callable[[], LongRunning[T]]) -> T:
+        """A write that Google carries out in an operation, from its beginning to its end.
+
+        `verb` is what it does, such as create. Raises CloudError.
+        """
+        return self.wait(f"{verb.removesuffix('e')}ing", self.call(verb, begin))
+
     def read[T](self, doing: str, function: Callable[[], T]) -> T | None:
         """What is there, None for nothing. Raises CloudError.
 

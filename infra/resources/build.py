@@ -95,10 +95,7 @@ class Connection(Resource):
             parent=self.names.location, connection_id=self.name, connection=connection
         )
         try:
-            creating = work.call(
-                "create", lambda: work.cloud.repositories_v2.create_connection(request)
-            )
-            work.wait("creating", creating)
+            work.operate("create", lambda: work.cloud.repositories_v2.create_connection(request))
         except CloudError as error:
             if error.cause is not Cause.DENIED:
                 raise
@@ -203,18 +200,12 @@ class ConnectedRepository(Resource):
             repository_id=self.names.connected_repository.rpartition("/")[2],
             repository=repository,
         )
-        creating = work.call(
-            "create", lambda: work.cloud.repositories_v2.create_repository(request)
-        )
-        work.wait("creating", creating)
+        work.operate("create", lambda: work.cloud.repositories_v2.create_repository(request))
 
     @override
     def delete(self, work: Work) -> None:
         name = self.names.connected_repository
-        deleting = work.call(
-            "delete", lambda: work.cloud.repositories_v2.delete_repository(name=name)
-        )
-        work.wait("deleting", deleting)
+        work.operate("delete", lambda: work.cloud.repositories_v2.delete_repository(name=name))
 
 
 @dataclass(frozen=True)

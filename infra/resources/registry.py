@@ -91,13 +91,12 @@ class Repository(Resource):
 
     @override
     def create(self, work: Work) -> None:
-        creating = work.call(
+        work.operate(
             "create",
             lambda: work.cloud.artifacts.create_repository(
                 parent=self.names.location, repository_id=self.name, repository=self.shaped({})
             ),
         )
-        work.wait("creating", creating)
 
     @override
     def update(self, work: Work, differences: list[Difference]) -> None:
@@ -145,8 +144,7 @@ class Repository(Resource):
     @override
     def delete(self, work: Work) -> None:
         name = self.names.repository
-        deleting = work.call("delete", lambda: work.cloud.artifacts.delete_repository(name=name))
-        work.wait("deleting", deleting)
+        work.operate("delete", lambda: work.cloud.artifacts.delete_repository(name=name))
 
 
 def describe(policy: Value) -> Value:

@@ -19,8 +19,7 @@ def create_service(work: Work, names: Names, declared: Fields) -> None:
     request = run_v2.CreateServiceRequest(
         parent=names.location, service_id=names.name, service=manifest.to_service(declared)
     )
-    creating = work.call("create", lambda: work.cloud.run_services.create_service(request))
-    work.wait("creating", creating)
+    work.operate("create", lambda: work.cloud.run_services.create_service(request))
 
 
 def update_service(work: Work, laid: Fields) -> None:
@@ -28,15 +27,13 @@ def update_service(work: Work, laid: Fields) -> None:
     from google.cloud import run_v2
 
     request = run_v2.UpdateServiceRequest(service=manifest.to_service(laid, unknown=True))
-    updating = work.call("update", lambda: work.cloud.run_services.update_service(request))
-    work.wait("updating", updating)
+    work.operate("update", lambda: work.cloud.run_services.update_service(request))
 
 
 def delete_service(work: Work, names: Names) -> None:
     """Deletes the service."""
     name = names.service
-    deleting = work.call("delete", lambda: work.cloud.run_services.delete_service(name=name))
-    work.wait("deleting", deleting)
+    work.operate("delete", lambda: work.cloud.run_services.delete_service(name=name))
 
 
 def create_job(work: Work, names: Names, shape: Manifest) -> None:
@@ -46,8 +43,7 @@ def create_job(work: Work, names: Names, shape: Manifest) -> None:
     job = manifest.job(shape, PLACEHOLDER_IMAGE)
     job.name = ""
     request = run_v2.CreateJobRequest(parent=names.location, job_id=names.migrate_job_name, job=job)
-    creating = work.call("create", lambda: work.cloud.run_jobs.create_job(request))
-    work.wait("creating", creating)
+    work.operate("create", lambda: work.cloud.run_jobs.create_job(request))
 
 
 def update_job(work: Work, laid: Fields) -> None:
@@ -55,12 +51,10 @@ def update_job(work: Work, laid: Fields) -> None:
     from google.cloud import run_v2
 
     request = run_v2.UpdateJobRequest(job=manifest.to_job(laid, unknown=True))
-    updating = work.call("update", lambda: work.cloud.run_jobs.update_job(request))
-    work.wait("updating", updating)
+    work.operate("update", lambda: work.cloud.run_jobs.update_job(request))
 
 
 def delete_job(work: Work, names: Names) -> None:
     """Deletes the job."""
     name = names.migrate_job
-    deleting = work.call("delete", lambda: work.cloud.run_jobs.delete_job(name=name))
-    work.wait("deleting", deleting)
+    work.operate("delete", lambda: work.cloud.run_jobs.delete_job(name=name))

@@ -62,6 +62,7 @@ class Keeper:
         while os.getppid() == self.emulator and not select.select([0], [], [], 1.0)[0]:
             pass
         self.signal(signal.SIGTERM)
+        # Where the program ends in time, this process does too, in `keep`.
         time.sleep(self.grace)
         self.kill()
 
