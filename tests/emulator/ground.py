@@ -34,14 +34,24 @@ class Ground:
         self.runtime.stop()
         self.world.close()
 
-    def run(self, *command: str, stop: Stop | None = None) -> tuple[int, list[str]]:
-        """What a program printed, and its exit status."""
+    def run(
+        self,
+        *command: str,
+        stop: Stop | None = None,
+        on_line: Callable[[], None] = lambda: None,
+    ) -> tuple[int, list[str]]:
+        """What a program printed, and its exit status; `on_line` is called at each line."""
         lines: list[str] = []
+
+        def take(_: object, line: str) -> None:
+            lines.append(line)
+            on_line()
+
         status = self.runtime.run(
             command,
             folder=self.runtime.folder,
             environment=dict(os.environ),
-            on_line=lambda _, line: lines.append(line),
+            on_line=take,
             stop=stop,
             grace=1,
         )

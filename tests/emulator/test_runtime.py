@@ -42,13 +42,16 @@ def test_a_line_without_an_end_is_cut(bare: Ground) -> None:
 def test_a_program_is_told_to_end_and_then_killed(bare: Ground) -> None:
     stubborn = "trap '' TERM; echo ready; sleep 60 & while true; do wait; done"
     stop = Stop()
+    ready = threading.Event()
     ended: list[tuple[int, list[str]]] = []
-    thread = threading.Thread(
-        target=lambda: ended.append(bare.run("sh", "-c", stubborn, stop=stop))
-    )
-    began = time.monotonic()
+
+    def run() -> None:
+        ended.append(bare.run("sh", "-c", stubborn, stop=stop, on_line=ready.set))
+
+    thread = threading.Thread(target=run)
     thread.start()
-    time.sleep(0.2)
+    assert ready.wait(20)
+    began = time.monotonic()
     stop.set()
     thread.join(20)
     assert ended[0][0] == 137
@@ -135,7 +138,10 @@ def test_a_bug_in_a_launch_ends_the_start(bare: Ground) -> None:
 
 
 def test_a_revision_that_is_starting_can_be_retired(bare: Ground) -> None:
+    launched = threading.Event()
+
     def launch() -> Launch:
+        launched.set()
         return Launch(("sleep", "600"), bare.runtime.folder, dict(os.environ))
 
     failed: list[StartError] = []
@@ -148,7 +154,7 @@ def test_a_revision_that_is_starting_can_be_retired(bare: Ground) -> None:
 
     thread = threading.Thread(target=deploy)
     thread.start()
-    time.sleep(0.2)
+    assert launched.wait(20)
     bare.runtime.retire("r")
     thread.join(5)
     assert failed
