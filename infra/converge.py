@@ -121,6 +121,7 @@ def under_lease(
             tell=lock.tell,
             clock=session.clock,
         ) as ours:
+            session.give_back = ours.release
             outcome = work()
             outcome.lost = ours.lost
             bucket = f"{BUCKET} {session.cloud.names.bucket}"

@@ -67,6 +67,9 @@ class Fleet:
         except KeyboardInterrupt:
             for index, part in enumerate(self.parts):
                 self.end(index, part.session.abandon() or Outcome({}, interrupted=True))
+            for part in self.parts:
+                # The threads that hold the leases end with the process, and give nothing back.
+                part.session.give_back()
         for index in needs:
             self.end(index, Outcome({}, interrupted=True))
 

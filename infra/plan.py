@@ -84,6 +84,8 @@ class Session:
     clock: Clock = SYSTEM
     abandon: Callable[[], Outcome | None] = lambda: None
     """Takes no more notice of what is in flight, and tells it. Returns how far it came."""
+    give_back: Callable[[], object] = lambda: None
+    """Gives the lease back, if it is held, whatever is still in flight."""
 
     def retry(self, report: Callable[[Waiting], None] = ignore, *, recent: bool = False) -> Retry:
         """What this command's calls are retried with."""

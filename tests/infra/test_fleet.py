@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.emulator.emulators import Emulator
+from tests.emulator.services import eventually
 from tests.infra.test_manifest import write
 
 NAMES = ("orders", "payments", "stock")
@@ -200,3 +201,28 @@ def test_ctrl_c_ends_all_with_a_recap_and_the_next_run_finishes(fleet: Fleet) ->
     status, output, said = fleet.provision()
     assert status == 0, output + said
     assert all(not counts["failed"] for counts in fleet.recaps(output).values())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGINT")
+def test_a_second_ctrl_c_names_what_goes_on_and_gives_the_leases_back(fleet: Fleet) -> None:
+    path = f"*{fleet.project}*"
+    hanging = fleet.emulator.fault(
+        kind="operation", method="*SqlInstancesService.Insert", path=path, hang=True
+    )
+    process = fleet.command()
+    assert process.stdout and process.stderr
+    with process.stdout as lines, process.stderr:
+        eventually(lambda: fleet.emulator.used(hanging) == len(NAMES))
+        process.send_signal(signal.SIGINT)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(2)
+        process.send_signal(signal.SIGINT)
+        said = lines.read()
+    assert process.wait(30) == 130
+    assert said.count("creating it goes on at Google") == len(NAMES)
+    assert set(fleet.recaps(said)) == set(NAMES)
+    with fleet.emulator.http() as client:
+        client.delete(f"/emulator/faults/{hanging}").raise_for_status()
+    # It does not wait for a lease: there is none.
+    status, output, errors = fleet.provision()
+    assert status == 0, output + errors
