@@ -12,6 +12,7 @@ from invoke.exceptions import Exit
 from invoke.tasks import task
 
 from infra.events import Begun, Ended, Several, Status
+from infra.project import ProjectError
 from infra.report import complain, say
 from infra.reporter import count, of_service
 from infra.tasks.opening import Opened, open_clouds
@@ -69,6 +70,8 @@ def provision(  # noqa: PLR0913, PLR0917
 ) -> None:
     """Make the cloud what environments/<env>.yaml declares; a second time changes nothing."""
     started = perf_counter()
+    if forks < 1:
+        raise ProjectError(f"--forks must be 1 or more (got {forks})")
     telling_it = telling("provision", json=json, diff=diff, check=check)
     with terminated_is_interrupted(), telling_it as tell:
         opened = open_clouds(context, service, env)

@@ -148,6 +148,14 @@ def test_a_wrong_manifest_is_told_with_its_service(fleet: Fleet) -> None:
     assert not [each for each in fleet.emulator.calls() if each["write"]]
 
 
+def test_without_forks_nothing_is_begun(fleet: Fleet) -> None:
+    fleet.emulator.forget()
+    status, _, errors = fleet.provision("--forks", "0")
+    assert status == 2
+    assert "--forks must be 1 or more (got 0)" in errors
+    assert fleet.emulator.calls() == []
+
+
 def test_two_folders_are_not_the_same_service(fleet: Fleet) -> None:
     fleet.declare("orders", folder="copy")
     status, _, errors = fleet.provision()
