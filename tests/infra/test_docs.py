@@ -28,3 +28,14 @@ def test_every_field_and_product_is_on_its_page() -> None:
     products = PAGES["emulator.md"]()
     for product in ("run", "sqladmin", "cloudbuild", "secretmanager", "storage", "logging"):
         assert f"| {product} |" in products
+
+
+def test_every_room_is_on_the_page_of_the_rooms() -> None:
+    page = (DOCS / "architecture.md").read_text("utf-8")
+    infra = DOCS.parent / "infra"
+    files = [path.name for path in infra.iterdir() if path.suffix in {".py", ".yaml"}]
+    folders = [
+        f"infra/{path.name}/`" for path in infra.iterdir() if (path / "__init__.py").exists()
+    ]
+    rooms = {f"{name}`" for name in files if name != "__init__.py"} | set(folders)
+    assert [room for room in sorted(rooms) if room not in page] == []
