@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.infra.test_manifest import write
+from tests.infra.services import write
 
 NOT_THEIRS = ("CLOUD", "INVOKE", "GOOGLE")
 

@@ -4,11 +4,18 @@ import shutil
 from pathlib import Path
 
 from infra.environment import Environment
-from tests.infra.test_manifest import write
 
 SETTINGS = "src/dependencies/config.py"
 TEMPLATE = Path(__file__).parents[2] / "{{cookiecutter.service}}"
+MANIFEST = TEMPLATE / "ci" / "cloud-run.yaml"
 TRIGGER = {"repository": "acme/orders", "connection": "github", "branch": "^main$"}
+
+
+def write(folder: Path, text: str | None = None) -> Path:
+    """A service's folder with a manifest, the template's."""
+    (folder / "ci").mkdir()
+    (folder / "ci" / "cloud-run.yaml").write_text(text or MANIFEST.read_text("utf-8"))
+    return folder
 
 
 def make_folder(folder: Path) -> Path:

@@ -14,8 +14,8 @@ from infra import lease
 from infra.emulated_clock import EmulatedClock
 from infra.events import Finished, Status, Waited
 from tests.emulator.emulators import Emulator
-from tests.infra.test_manifest import write
-from tests.infra.test_provisioning import Ours, is_well
+from tests.infra.ours import Ours, is_well
+from tests.infra.services import write
 from tests.infra.worlds import begin, fault, hollow_cloud, snapshot
 
 REGION = "europe-west1"

@@ -18,8 +18,8 @@ from infra.events import Event, Finished, Started, Waited
 from tests.emulator.emulators import Emulator
 from tests.infra.disturbances import Ordeal, Run, Shape, Story, ordeal
 from tests.infra.seeds import PROPERTY, Tally, blindness, chosen
+from tests.infra.services import write
 from tests.infra.simulated import SimulatedClock, Simulation
-from tests.infra.test_manifest import write
 from tests.infra.trials import Trial, grown, live
 from tests.infra.worlds import Json, hollow_cloud
 

@@ -1,7 +1,7 @@
 """The preflight finds what would keep a provision from working, says what mends it, and only
 reads."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 
@@ -20,20 +20,12 @@ from infra.emulator import roles
 from infra.events import Status
 from infra.login import EMULATOR
 from infra.stack import stack
-from infra.tasks.local_cloud import scratch_cloud
 from tests.infra.limited import set_policy
 from tests.infra.services import TRIGGER, declare, make_folder
 from tests.infra.test_permissions import ACCOUNT, Limited, wanted
 
 FITS = {"tier": "db-custom-2-7680"}
 PROJECTS = count()
-
-
-@pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """An emulator on a scratch folder."""
-    with scratch_cloud(tmp_path_factory.mktemp("cloud")) as running:
-        yield running.host
 
 
 @pytest.fixture(scope="module")

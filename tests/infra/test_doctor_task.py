@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ import yaml
 from infra.doctor.role import least
 from infra.environment import load
 from infra.stack import stack
-from infra.tasks.local_cloud import HOST_VARIABLE, scratch_cloud
+from infra.tasks.local_cloud import HOST_VARIABLE
 from tests.infra.services import make_folder
 
 ENVIRONMENT = """\
@@ -24,13 +24,6 @@ service:
 """
 
 type Ask = Callable[..., subprocess.CompletedProcess[str]]
-
-
-@pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """An emulator on a scratch folder."""
-    with scratch_cloud(tmp_path_factory.mktemp("cloud")) as running:
-        yield running.host
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from infra.resources.base import Live, Resource
 from infra.retry import CloudError
 from infra.stack import stack
 from infra.tasks.graph import format_of
-from tests.infra.test_manifest import environment, write
+from tests.infra.services import declare, write
 
 SVG = "{http://www.w3.org/2000/svg}"
 NODE = re.compile(r'    (\w+)\["([^"]*)"\]:::(\w+)')
@@ -38,7 +38,7 @@ def resources(tmp_path_factory: pytest.TempPathFactory) -> list[Resource]:
     trigger = {"repository": "acme/orders", "connection": "github", "branch": "^main$"}
     secrets = {"API_KEY": "api-key", "MAIL_KEY": "mail-key", "LONG": "k" * 60}
     return stack(
-        environment(trigger=trigger, secrets=secrets), write(tmp_path_factory.mktemp("service"))
+        declare(trigger=trigger, secrets=secrets), write(tmp_path_factory.mktemp("service"))
     )
 
 

@@ -17,8 +17,8 @@ from infra.retry import Retry
 from infra.stack import stack
 from infra.yaml_file import Value
 from tests.emulator.emulators import Emulator
-from tests.infra.test_manifest import write
-from tests.infra.test_provisioning import Ours
+from tests.infra.ours import Ours
+from tests.infra.services import write
 
 TRIGGER = {"repository": "acme/orders", "connection": "github", "branch": "^main$"}
 FIELDS = {

@@ -14,7 +14,7 @@ import pytest
 
 from tests.emulator.emulators import Emulator
 from tests.emulator.services import eventually
-from tests.infra.test_manifest import write
+from tests.infra.services import write
 
 NAMES = ("orders", "payments", "stock")
 

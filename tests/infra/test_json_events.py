@@ -20,7 +20,7 @@ from infra.events import Finished, Started, Status, Waited
 from infra.reporter import EventWriter
 from infra.tasks.docs import DOCS
 from infra.tasks.local_cloud import scratch_cloud
-from tests.infra.test_manifest import write
+from tests.infra.services import write
 
 SCHEMA = json.loads((DOCS / "events.schema.json").read_text("utf-8"))
 ENVIRONMENT = """\

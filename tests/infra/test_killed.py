@@ -22,8 +22,8 @@ from infra.emulated_clock import EmulatedClock
 from infra.events import Status
 from infra.outcome import Outcome
 from tests.emulator.emulators import Emulator
-from tests.infra.test_manifest import write
-from tests.infra.test_provisioning import Ours, is_well
+from tests.infra.ours import Ours, is_well
+from tests.infra.services import write
 from tests.infra.worlds import (
     Died,
     Fuse,

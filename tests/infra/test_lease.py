@@ -1,7 +1,7 @@
 """The lease: one run at a time, whoever dies, and Google's clock alone says when it is over."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -19,20 +19,12 @@ from infra.environment import Environment
 from infra.events import Status
 from infra.lease_object import Holder, LeaseObject
 from infra.retry import CloudError, Stopped
-from infra.tasks.local_cloud import scratch_cloud
-from tests.infra.test_manifest import write
-from tests.infra.test_provisioning import Ours, is_well
+from tests.infra.ours import Ours, is_well
+from tests.infra.services import write
 
 COMMAND = "invoke provision --env stg"
 DEAD = Holder("bob@acme.com", COMMAND, "of-another", ttl=1)
 PATIENT = 60
-
-
-@pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """An emulator on a scratch folder."""
-    with scratch_cloud(tmp_path_factory.mktemp("cloud")) as running:
-        yield running.host
 
 
 type Make = Callable[[str], Cloud]

@@ -7,8 +7,8 @@ from google.cloud import run_v2
 
 from infra import manifest
 from infra.environment import Environment
+from tests.infra.services import MANIFEST, declare, write
 
-TEMPLATE = Path(__file__).parents[2] / "{{cookiecutter.service}}" / "ci" / "cloud-run.yaml"
 VERSIONS = {"orders-db-password": "3"}
 WRONG = [
     (
@@ -34,26 +34,13 @@ WRONG = [
 ]
 
 
-def environment(**fields: object) -> Environment:
-    """A small environment."""
-    given = {"name": "stg", "project": "acme-stg", "region": "europe-west1"}
-    return Environment.model_validate({**given, "service": {"name": "orders"}, **fields})
-
-
-def write(folder: Path, text: str | None = None) -> Path:
-    """A service's folder with a manifest, the template's."""
-    (folder / "ci").mkdir()
-    (folder / "ci" / "cloud-run.yaml").write_text(text or TEMPLATE.read_text("utf-8"))
-    return folder
-
-
 def render(folder: Path, given: Environment, **more: bool) -> run_v2.Service:
     """The service of the manifest."""
     return manifest.render(folder, given, image="an-image@sha256:1", versions=VERSIONS, **more)
 
 
 def test_the_template_is_filled_in(tmp_path: Path) -> None:
-    given = environment(service={"name": "orders", "cpu": "2", "min_instances": 1})
+    given = declare(service={"name": "orders", "cpu": "2", "min_instances": 1})
     service = render(write(tmp_path), given)
     container = service.template.containers[0]
     assert container.image == "an-image@sha256:1"
@@ -67,13 +54,13 @@ def test_the_template_is_filled_in(tmp_path: Path) -> None:
 
 
 def test_a_zero_is_declared_and_not_left_out(tmp_path: Path) -> None:
-    read = manifest.read(write(tmp_path), environment(), image="i", versions=VERSIONS)
+    read = manifest.read(write(tmp_path), declare(), image="i", versions=VERSIONS)
     template = manifest.as_fields(read.fields["template"])
     assert template["scaling"] == {"minInstanceCount": 0, "maxInstanceCount": 10}
 
 
 def test_secrets_are_references_to_a_numbered_version(tmp_path: Path) -> None:
-    given = environment(secrets={"PAYMENT__KEY": "payment-key"}, config={"ENVIRONMENT": "other"})
+    given = declare(secrets={"PAYMENT__KEY": "payment-key"}, config={"ENVIRONMENT": "other"})
     service = manifest.render(
         write(tmp_path), given, image="i", versions={**VERSIONS, "payment-key": "7"}
     )
@@ -84,7 +71,7 @@ def test_secrets_are_references_to_a_numbered_version(tmp_path: Path) -> None:
 
 
 def test_a_secret_without_a_value_is_named(tmp_path: Path) -> None:
-    given = environment(secrets={"PAYMENT__KEY": "payment-key"})
+    given = declare(secrets={"PAYMENT__KEY": "payment-key"})
     folder = write(tmp_path)
     with pytest.raises(manifest.ManifestError, match="invoke secret set payment-key --env stg"):
         render(folder, given)
@@ -93,7 +80,7 @@ def test_a_secret_without_a_value_is_named(tmp_path: Path) -> None:
 
 
 def test_the_job_reads_no_secret_but_the_password(tmp_path: Path) -> None:
-    given = environment(secrets={"PAYMENT__KEY": "payment-key"}, config={"A": "1"})
+    given = declare(secrets={"PAYMENT__KEY": "payment-key"}, config={"A": "1"})
     versions = {**VERSIONS, "payment-key": "7"}
     read = manifest.read(write(tmp_path), given, image="i", versions=versions)
     task = manifest.job(read, "i").template.template
@@ -107,7 +94,7 @@ def test_the_job_reads_no_secret_but_the_password(tmp_path: Path) -> None:
 def test_what_it_does_not_know_is_told_with_its_line(
     tmp_path: Path, old: str, new: str, said: str
 ) -> None:
-    text = TEMPLATE.read_text("utf-8")
+    text = MANIFEST.read_text("utf-8")
     assert old in text
     changed = text.replace(old, new)
     line = next(
@@ -116,11 +103,11 @@ def test_what_it_does_not_know_is_told_with_its_line(
         if each not in text.splitlines()
     )
     with pytest.raises(manifest.ManifestError) as raised:
-        render(write(tmp_path, changed), environment())
+        render(write(tmp_path, changed), declare())
     assert f"ci/cloud-run.yaml:{line}: " in str(raised.value)
     assert said in str(raised.value)
 
 
 def test_a_missing_manifest_is_told(tmp_path: Path) -> None:
     with pytest.raises(manifest.ManifestError, match=r"ci/cloud-run\.yaml: there is no such file"):
-        render(tmp_path, environment())
+        render(tmp_path, declare())

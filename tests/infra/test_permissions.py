@@ -1,7 +1,7 @@
 """The permissions that each kind names are those its calls need, no more and no fewer."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 
@@ -19,7 +19,6 @@ from infra.plan import Session, plan, to_converge, to_remove
 from infra.resources.base import Resource
 from infra.resources.iam import Grants, Scope
 from infra.stack import stack
-from infra.tasks.local_cloud import scratch_cloud
 from tests.infra.limited import make_account, set_role
 from tests.infra.services import TRIGGER, declare, make_folder
 
@@ -86,13 +85,6 @@ def scope_of(resource: Resource) -> Scope | None:
 @pytest.mark.parametrize("invented", ["run.service.get", "run.services.gets", "cloudsql.instances"])
 def test_an_invented_permission_is_noticed(invented: str) -> None:
     assert not known(invented)
-
-
-@pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """An emulator on a scratch folder."""
-    with scratch_cloud(tmp_path_factory.mktemp("cloud")) as running:
-        yield running.host
 
 
 type Run = Callable[..., tuple[Outcome, str]]

@@ -5,10 +5,8 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from google.cloud import run_v2
 
 from infra.cloud import Cloud
@@ -18,29 +16,13 @@ from infra.plan import Plan, Session, plan, to_converge
 from infra.resources.base import Resource
 from infra.rest import Bearer, Rest
 from infra.stack import stack
-from infra.tasks.local_cloud import scratch_cloud
-from tests.infra.test_manifest import write
-from tests.infra.test_provisioning import Journal, Ours, is_well
+from tests.infra.ours import Journal, Ours, is_well
+from tests.infra.services import write
 
 PROJECT = "many-services"
 IMPORTED = re.compile(r"^import time: .*\| +(\S+)$", re.MULTILINE)
 HEAVY = {"google", "grpc", "httpx", "proto", "requests"}
 STG = "project: {}\nregion: europe-west1\nservice:\n  name: orders\n"
-
-
-@pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """An emulator on a scratch folder."""
-    with scratch_cloud(tmp_path_factory.mktemp("cloud")) as running:
-        yield running.host
-
-
-@pytest.fixture
-def journal(host: str) -> Journal:
-    """What the emulator is asked from here on."""
-    journal = Journal(host)
-    journal.clear()
-    return journal
 
 
 def environments(*names: str) -> list[Environment]:

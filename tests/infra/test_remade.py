@@ -6,8 +6,8 @@ import pytest
 import requests
 
 from infra.emulated_clock import EmulatedClock
-from tests.infra.test_manifest import write
-from tests.infra.test_provisioning import Ours, is_well
+from tests.infra.ours import Ours, is_well
+from tests.infra.services import write
 from tests.infra.worlds import fault, hollow_cloud, snapshot
 
 HUNDRED_SECONDS = {"kind": "operation", "seconds": 100}

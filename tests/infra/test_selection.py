@@ -13,8 +13,8 @@ from infra.resources.base import Resource
 from infra.selection import Selection, UnknownTagError, known_tags
 from infra.stack import stack
 from infra.tasks.local_cloud import scratch_cloud
-from tests.infra.test_manifest import environment, write
-from tests.infra.test_provisioning import Ours, is_well
+from tests.infra.ours import Ours, is_well
+from tests.infra.services import declare, write
 
 TRIGGER = {"repository": "acme/orders", "connection": "github", "branch": "^main$"}
 CHOSEN: list[tuple[str | None, str | None, set[str]]] = [
@@ -51,7 +51,7 @@ CHOSEN: list[tuple[str | None, str | None, set[str]]] = [
 @pytest.fixture(scope="module")
 def resources(tmp_path_factory: pytest.TempPathFactory) -> list[Resource]:
     """A stack that has something of every kind."""
-    return stack(environment(trigger=TRIGGER), write(tmp_path_factory.mktemp("service")))
+    return stack(declare(trigger=TRIGGER), write(tmp_path_factory.mktemp("service")))
 
 
 @pytest.mark.parametrize(("tags", "skip", "keys"), CHOSEN)

@@ -1,41 +1,13 @@
 """What services share stays while one of them uses it, and what is deleted goes in an order."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
 from google.cloud import sqladmin_v1beta4
 
 from infra.emulator.world import Document
 from infra.events import Finished, Status
-from infra.tasks.local_cloud import scratch_cloud
-from tests.infra.test_manifest import write
-from tests.infra.test_provisioning import Journal, Make, Ours, is_well
+from tests.infra.ours import Journal, Make, Ours, is_well
 
 UNPROTECTED = {"deletion_protection": False}
 INSTANCE = "sql instance main"
-
-
-@pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """An emulator on a scratch folder."""
-    with scratch_cloud(tmp_path_factory.mktemp("cloud")) as running:
-        yield running.host
-
-
-@pytest.fixture
-def journal(host: str) -> Journal:
-    """What the emulator is asked from here on."""
-    journal = Journal(host)
-    journal.clear()
-    return journal
-
-
-@pytest.fixture
-def make(host: str, tmp_path: Path) -> Make:
-    """Makes a service; all of a test's share a folder."""
-    folder = write(tmp_path)
-    return lambda project, **fields: Ours.make(host, folder, project, **fields)
 
 
 def two(make: Make, project: str) -> tuple[Ours, Ours]:

@@ -14,8 +14,8 @@ from infra.resources.base import Difference, Live, Resource
 from infra.resources.run import READY
 from infra.stack import stack
 from infra.terms import UNDECLARED, spoken
+from tests.infra.services import write
 from tests.infra.test_cases import BASE, MANIFEST, Json, laid
-from tests.infra.test_manifest import write
 
 ROOT = Path(__file__).parents[2]
 CONTAINER = "template.containers.0"

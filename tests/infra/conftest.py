@@ -1,0 +1,32 @@
+"""An emulator for each file of tests, and services to provision on it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from infra.tasks.local_cloud import scratch_cloud
+from tests.infra.ours import Journal, Make, Ours
+from tests.infra.services import write
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An emulator on a scratch folder."""
+    with scratch_cloud(tmp_path_factory.mktemp("cloud")) as running:
+        yield running.host
+
+
+@pytest.fixture
+def journal(host: str) -> Journal:
+    """What the emulator is asked from here on."""
+    journal = Journal(host)
+    journal.clear()
+    return journal
+
+
+@pytest.fixture
+def make(host: str, tmp_path: Path) -> Make:
+    """Makes a service; all of a test's share a folder."""
+    folder = write(tmp_path)
+    return lambda project, **fields: Ours.make(host, folder, project, **fields)
