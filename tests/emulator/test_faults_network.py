@@ -52,7 +52,8 @@ def creation(project: str, name: str) -> bytes:
     body = b'{"replication":{"automatic":{}}}'
     place = f"/secretmanager/v1/projects/{project}/secrets?secretId={name}"
     return (
-        f"POST {place} HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body
+        f"POST {place} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {len(body)}\r\n\r\n".encode()
+        + body
     )
 
 

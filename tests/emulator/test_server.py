@@ -98,7 +98,7 @@ def test_it_says_who_it_is(emulator: Emulator) -> None:
     [
         ("/nowhere", 404, "/secretmanager"),
         ("/secretmanager/v1/projects/a-project/nonsense", 404, "GET /v1/projects"),
-        ("/iam/v1/projects/a-project/roles", 501, "google.iam.admin.v1.IAM.ListRoles"),
+        ("/run/v2/projects/a-project/locations/x/workerPools", 501, "WorkerPools.ListWorkerPools"),
         ("/secretmanager/v1/projects/UPPER/secrets", 400, "UPPER"),
     ],
 )
