@@ -1,5 +1,6 @@
 """Fixtures for generated services; the property test's options; no run leaves anything behind."""
 
+import signal
 from collections.abc import Callable
 
 import pytest
@@ -17,6 +18,10 @@ __all__ = [
     "pytest_sessionfinish",
     "service",
 ]
+
+# A shell that runs the tests in the background has them, and all that they start, ignore Ctrl-C.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 type Bake = Callable[..., Baked]
 
