@@ -1,5 +1,6 @@
 """`invoke dev`: the service on this machine, with its database, reloading as it is edited."""
 
+import signal
 import subprocess
 
 from invoke.context import Context
@@ -34,6 +35,8 @@ def serve(project: Project) -> int:
     try:
         return process.wait()
     except KeyboardInterrupt:
-        # A terminal has told the server too; whoever sent SIGTERM has not.
+        # uv hands on to us the Ctrl-C that the terminal has sent us already.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # The terminal has told the server too; whoever sent SIGTERM has not.
         stop(process)
         return 0

@@ -18,6 +18,7 @@ from pathlib import Path
 from time import monotonic, sleep
 
 from infra.project import environment
+from infra.tasks.stopping import uninterrupted
 
 STATE_VARIABLE = "CLOUD_EMULATOR_STATE"
 HOST_VARIABLE = "CLOUD_EMULATOR_HOST"
@@ -126,13 +127,14 @@ def start(state: Path) -> LocalCloud:
         raise LocalCloudError(
             f"the local cloud can't use {state}: {error}. {STATE_VARIABLE} names another folder"
         ) from error
-    with log:
-        begin = log.tell()
-        process = launch(state, log.fileno())
+    process = None
     try:
+        with log, uninterrupted():
+            begin = log.tell()
+            process = launch(state, log.fileno())
         return wait_until_it_answers(state, process, begin)
     except BaseException:
-        if process.poll() is None:
+        if process is not None and process.poll() is None:
             process.terminate()
             with_patience(lambda: process.poll() is not None, STOP_SECONDS)
         raise

@@ -1,9 +1,9 @@
-"""Ctrl-C while a plan is carried out: nothing more is started, what is in flight is waited for."""
+"""Ctrl-C where an exception out of anywhere would lose something: told by a flag, or put off."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from threading import Event
+from threading import Event, current_thread, main_thread
 from types import FrameType
 
 
@@ -22,7 +22,33 @@ def stopping(*stops: Event) -> Iterator[None]:
         for stop in stops:
             stop.set()
 
-    # Windows has no SIGHUP, which a terminal that is closed sends.
+    with handled(handle):
+        yield
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Puts Ctrl-C, and what else ends a command, off until the end of the block.
+
+    A process that has just been started is then known to whoever has to end it. Only the main
+    thread is ever interrupted: in another one this does nothing.
+    """
+    if current_thread() is not main_thread():
+        yield
+        return
+    came: list[int] = []
+    try:
+        with handled(lambda number, frame: came.append(number)):
+            yield
+    finally:
+        for number in came:
+            signal.raise_signal(number)
+
+
+@contextmanager
+def handled(handle: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Lets the handler take what ends a command: Ctrl-C, SIGTERM, and a terminal that is closed."""
+    # Windows has no SIGHUP.
     hangup = [signal.SIGHUP] if hasattr(signal, "SIGHUP") else []
     numbers = [signal.SIGINT, signal.SIGTERM, *hangup]
     before = {each: signal.signal(each, handle) for each in numbers}

@@ -2,12 +2,14 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pytest
 
@@ -121,6 +123,26 @@ def test_two_that_start_it_at_once_get_the_same(state: Path) -> None:
         thread.join()
     assert len(found) == 2
     assert len(set(found)) == 1
+
+
+def test_an_interrupt_while_it_is_started_leaves_no_process(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[int] = []
+
+    class Interrupted(subprocess.Popen[bytes]):
+        """A process whose start is interrupted before its starter knows of it."""
+
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            begun.append(self.pid)
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(subprocess, "Popen", Interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        local_cloud.start(state)
+    assert len(begun) == 1
+    assert not local_cloud.is_alive(begun[0])
 
 
 def test_one_that_can_not_start_says_why(tmp_path: Path) -> None:
