@@ -52,8 +52,17 @@ class Terminal:
             assert self._read(deadline), f"{text!r} is not in:\n{self.seen}"
 
     def type(self, text: str) -> None:
-        """Presses keys."""
+        """Presses keys, once they are waited for: a program that is still on its way to read them
+        can miss a Ctrl-C, if it comes in the microseconds before it reads."""
+        self._wait_for_reader()
         os.write(self._keyboard, text.encode())
+
+    def _wait_for_reader(self) -> None:
+        """Returns when the command sleeps, where the system tells."""
+        status = Path(f"/proc/{self._process.pid}/stat")
+        deadline = monotonic() + SECONDS
+        while status.exists() and status.read_text().rpartition(")")[2].split()[0] != "S":
+            assert monotonic() < deadline, f"it does not read:\n{self.seen}"
 
     def end(self) -> tuple[int, str]:
         """Waits until the command ends. Its exit status, and all that was on the screen."""
