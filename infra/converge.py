@@ -57,9 +57,10 @@ def carry_out(planned: Plan, part: Part, lock: Lock) -> Outcome:
             return refuse(planned, session)
         if not planned.due:
             return apply(planned, session)
-        # The lease's client takes longer to import than the first write to be answered.
-        Thread(target=getattr, args=(session.cloud, "storage"), daemon=True).start()
         ground = foundation(planned)
+        if ground.due:
+            # The bucket's client takes longer to import than the APIs to be enabled.
+            Thread(target=getattr, args=(session.cloud, "storage"), daemon=True).start()
         before = apply(ground, session) if ground.due else Outcome({})
         if not is_well(before):
             return leave(planned, session, before)
