@@ -4,7 +4,7 @@ A service whose convergence fails does not stop the others. What is printed is t
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Event
 from threading import Lock as Mutex
 
@@ -53,10 +53,12 @@ class Fleet:
     plans: Sequence[Plan]
     lock: Lock
     tell: Tell
+    mutex: Mutex = field(default_factory=Mutex)
+    told: set[int] = field(default_factory=set)
+    """The services, by their place among the parts, of which it has been told how it ended."""
 
     def run(self, stop: Event, forks: int) -> None:
         """Converges them, and tells of each once."""
-        self.mutex, self.told = Mutex(), set[int]()
         if len(self.parts) == 1:
             # In this thread, which an interrupt reaches: it gives its lease back, come what may.
             self.visit(0)
