@@ -19,9 +19,9 @@ from src.dependencies.config_error import ConfigError
 from src.dependencies.database import create_engine, create_sessions
 from src.dependencies.http_client import create_http_client
 from src.dependencies.logger import configure_logging
-from src.dependencies.request import RequestMiddleware, is_probe
 from src.dependencies.tracer import configure_tracing
 from src.exceptions import BaseError
+from src.middleware import RequestMiddleware, is_probe
 from src.routers import routers
 from src.schemas import ErrorResponse
 

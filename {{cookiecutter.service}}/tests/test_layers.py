@@ -19,6 +19,10 @@ BREACHES = {
         "import asyncpg",
         "import src.main",
     ],
+    "middleware": [
+        "import src.main",
+        "import src.routers.health_router",
+    ],
     "services": [
         "import src.dependencies.database",
         "import sqlalchemy",

@@ -1,0 +1,6 @@
+"""What every request passes on its way in and out. Pure ASGI: no task, no
+queue, no copy of a body. `main.py` says in which order."""
+
+from src.middleware.request import RequestMiddleware, is_probe
+
+__all__ = ["RequestMiddleware", "is_probe"]
