@@ -84,9 +84,9 @@ DEPENDENCIES = words("""
 
 # What the service has already: files named like an entity's, packages, variables, routes, tables.
 SERVICE_NAMES = words("""
-    about alembic_version app base base_repository caller config database db docs error errors
-    health http_client layers logger main metric migration migrations page response server src tests
-    tracer
+    about alembic_version app base base_repository behind_a_pooler body_flood caller config database
+    database_outage db docs error errors health http_client layers logger main metric migration
+    migrations page request_limits response server server_shutdown src tests tracer
 """)
 # The classes that stand beside an entity's own in its files.
 SERVICE_CLASSES = words("""

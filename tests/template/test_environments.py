@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from infra.doctor.database import DEFAULTS, RESERVED, SETTINGS, defaults_of
+from infra.sql_tiers import megabytes
 from tests.conftest import Bake
 from tests.template.delivery import OWN_PROJECTS, REGION, REPOSITORY_NAME, environment
 from tests.template.images import stages
@@ -41,6 +43,17 @@ def test_production_is_protected_and_the_rest_is_small(folder: Path) -> None:
         assert small["service"]["min_instances"] == 0
         assert small["service"]["max_instances"] < prd["service"]["max_instances"]
         assert small["database"]["availability"] == "ZONAL"
+
+
+@pytest.mark.parametrize("name", ["dev", "stg", "prd"])
+def test_the_database_has_connections_for_all_instances(name: str, folder: Path) -> None:
+    declared = environment(folder, name)
+    memory = megabytes(declared["database"]["tier"])
+    assert memory is not None
+    has = next(count for least, count in DEFAULTS if memory >= least)
+    defaults = defaults_of(folder / SETTINGS)
+    pool = defaults["pool_size"] + defaults["pool_overflow"]
+    assert declared["service"]["max_instances"] * pool <= has - RESERVED
 
 
 def test_a_branch_builds_dev_and_stg_and_a_tag_builds_prd(folder: Path) -> None:

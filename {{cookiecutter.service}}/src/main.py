@@ -17,11 +17,16 @@ from src.about import DESCRIPTION, TITLE, VERSION
 from src.dependencies.config import Settings, get_config
 from src.dependencies.config_error import ConfigError
 from src.dependencies.database import create_engine, create_sessions
+from src.dependencies.database_faults import (
+    DATABASE_ERRORS,
+    cause,
+    unavailable,
+)
 from src.dependencies.http_client import create_http_client
-from src.dependencies.logger import configure_logging
+from src.dependencies.logger import configure_logging, logger
 from src.dependencies.tracer import configure_tracing
 from src.exceptions import BaseError
-from src.middleware import RequestMiddleware, is_probe
+from src.middleware import LimitsMiddleware, RequestMiddleware, is_probe
 from src.routers import routers
 from src.schemas import ErrorResponse
 
@@ -43,6 +48,7 @@ async def handle_error(request: Request, error: Exception) -> JSONResponse:
     """The answer to any error. A crash says nothing of its cause."""
     headers = None
     if isinstance(error, BaseError):
+        headers = error.headers
         body = ErrorResponse(
             status_code=error.status_code, message=error.message
         )
@@ -59,6 +65,17 @@ async def handle_error(request: Request, error: Exception) -> JSONResponse:
         phrase = HTTPStatus.INTERNAL_SERVER_ERROR.phrase
         body = ErrorResponse(status_code=500, message=phrase)
     return JSONResponse(body.model_dump(), body.status_code, headers)
+
+
+async def handle_database_error(
+    request: Request, error: Exception
+) -> JSONResponse:
+    """503 for what will pass by itself; anything else is a crash."""
+    away = unavailable(error)
+    if away is None:
+        raise error
+    logger.warning({"message": away.message, "cause": cause(error)})
+    return await handle_error(request, away)
 
 
 def faults(error: RequestValidationError) -> dict[str, list[str]]:
@@ -98,6 +115,12 @@ def create_app(settings: Settings) -> FastAPI:
     app.dependency_overrides[get_config] = lambda: settings
     for handled in (BaseError, HTTPException, RequestValidationError):
         app.add_exception_handler(handled, handle_error)
+    for database_error in DATABASE_ERRORS:
+        app.add_exception_handler(database_error, handle_database_error)
+    # The last that is added is the first that a request passes.
+    app.add_middleware(
+        LimitsMiddleware, limits=settings.server, on_refusal=handle_error
+    )
     app.add_middleware(RequestMiddleware, on_crash=handle_error)
     for router in routers:
         app.include_router(router)
@@ -114,13 +137,18 @@ def get_app() -> FastAPI:
 
 def server() -> None:
     """Serves until SIGTERM or Ctrl-C. Exit status 2: wrong configuration."""
+    serve("src:app")
+
+
+def serve(app: str) -> None:
+    """Serves the application that the import string names."""
     try:
         options = get_config().server
     except ConfigError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
     uvicorn.run(
-        "src:app",
+        app,
         host=options.host,
         port=options.port,
         reload=options.reload,
@@ -128,5 +156,7 @@ def server() -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        http="src.connection:Connection",
+        timeout_keep_alive=options.keep_alive_seconds,
         timeout_graceful_shutdown=options.shutdown_seconds,
     )

@@ -97,6 +97,13 @@ async def test_down_and_up_again(
     await asyncio.to_thread(command.upgrade, alembic, "head")
 
 
+async def test_they_may_take_longer_than_a_request(
+    empty: str, alembic: AlembicConfig, chosen: Choose
+) -> None:
+    chosen(DATABASE__NAME=empty, DATABASE__STATEMENT_SECONDS="0.001")
+    await asyncio.to_thread(command.upgrade, alembic, "head")
+
+
 async def test_upgrades_at_once_wait_for_each_other(empty: str) -> None:
     results = await asyncio.gather(
         *(run(empty, "upgrade", "head") for _ in range(2))

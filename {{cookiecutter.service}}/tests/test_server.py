@@ -1,59 +1,25 @@
 """The service as a process: it serves, it stops, it says what is wrong."""
 
 import os
-import re
-import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
-import pytest
 
 from src.dependencies.config import Settings
-
-SERVER = [sys.executable, "-c", "from src import server; server()"]
-
-
-@contextmanager
-def running(
-    environment: dict[str, str], folder: Path
-) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """The process and its address, once it says that it listens."""
-    process = subprocess.Popen(
-        SERVER,
-        cwd=folder,
-        env=os.environ | environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert process.stdout is not None
-    try:
-        for line in process.stdout:
-            if found := re.search(r"running on (http://[\w.:]+)", line):
-                yield process, found[1]
-                break
-        else:
-            pytest.fail("the server has ended")
-    finally:
-        process.kill()
-        process.communicate()
+from tests.processes import SERVER, running
 
 
 def test_it_serves_and_stops(
     settings: Settings, tmp_path: Path, unused_tcp_port: int
 ) -> None:
     port = str(unused_tcp_port)
-    with running({"PORT": port}, tmp_path) as (process, url):
-        assert url == f"http://127.0.0.1:{port}"
-        assert httpx.get(f"{url}/health").status_code == 200
-        process.send_signal(signal.SIGTERM)
-        output, _ = process.communicate(timeout=20)
-        assert process.returncode == -signal.SIGTERM, output
-        assert "Finished server process" in output
+    with running({"PORT": port}, tmp_path) as service:
+        assert service.url == f"http://127.0.0.1:{port}"
+        assert httpx.get(f"{service.url}/health").status_code == 200
+        assert "Finished server process" in service.stop()
 
 
 def test_it_runs_without_a_database_or_a_migration(
@@ -64,9 +30,9 @@ def test_it_runs_without_a_database_or_a_migration(
         "DATABASE__HOST": "127.0.0.1",
         "DATABASE__PORT": str(unused_tcp_port_factory()),
     }
-    with running(environment, tmp_path) as (_, url):
-        assert httpx.get(f"{url}/live").status_code == 200
-        assert httpx.get(f"{url}/health").status_code == 503
+    with running(environment, tmp_path) as service:
+        assert httpx.get(f"{service.url}/live").status_code == 200
+        assert httpx.get(f"{service.url}/health").status_code == 503
 
 
 def test_a_wrong_setting_is_said_in_a_line(tmp_path: Path) -> None:

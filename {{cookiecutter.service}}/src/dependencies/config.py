@@ -48,7 +48,14 @@ class ServerSettings(Section):
     host: str = "127.0.0.1"
     port: Port = 8000
     reload: bool = False
-    shutdown_seconds: Annotated[int, Field(ge=1, le=10)] = 8
+    shutdown_seconds: Annotated[int, Field(ge=1, le=10)] = 6
+    keep_alive_seconds: Count = 75
+    read_seconds: Seconds = 20
+    max_concurrency: Count = 200
+    max_url_bytes: Count = 8 * 1024
+    max_head_bytes: Count = 32 * 1024
+    max_body_bytes: Count = 1024 * 1024
+    max_bodies_bytes: Count = 64 * 1024 * 1024
 
 
 class DatabaseSettings(Section):
@@ -64,6 +71,10 @@ class DatabaseSettings(Section):
     pool_wait_seconds: Seconds = 5
     pool_recycle_seconds: Count = 1800
     connect_seconds: Seconds = 5
+    statement_seconds: Seconds = 30
+    lock_seconds: Seconds = 5
+    idle_in_transaction_seconds: Seconds = 60
+    pooler: bool = False
 
 
 class HttpClientSettings(Section):

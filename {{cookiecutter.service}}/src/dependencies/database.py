@@ -17,6 +17,8 @@ from sqlalchemy.ext.asyncio import (
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from src.dependencies.config import DatabaseSettings
+from src.dependencies.database_faults import discard_what_is_lost
+from src.dependencies.database_session import connect_args
 
 
 def database_url(settings: DatabaseSettings) -> URL:
@@ -35,7 +37,7 @@ def database_url(settings: DatabaseSettings) -> URL:
 
 def create_engine(settings: DatabaseSettings) -> AsyncEngine:
     """The engine and its pool. It connects at the first query, not here."""
-    return create_async_engine(
+    engine = create_async_engine(
         database_url(settings),
         pool_size=settings.pool_size,
         max_overflow=settings.pool_overflow,
@@ -43,8 +45,10 @@ def create_engine(settings: DatabaseSettings) -> AsyncEngine:
         pool_recycle=settings.pool_recycle_seconds,
         pool_pre_ping=True,
         hide_parameters=True,  # in errors, which are logged
-        connect_args={"timeout": settings.connect_seconds},
+        connect_args=connect_args(settings),
     )
+    discard_what_is_lost(engine)
+    return engine
 
 
 def create_sessions(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:

@@ -1,6 +1,7 @@
 """What every request passes on its way in and out. Pure ASGI: no task, no
 queue, no copy of a body. `main.py` says in which order."""
 
+from src.middleware.limits import LimitsMiddleware
 from src.middleware.request import RequestMiddleware, is_probe
 
-__all__ = ["RequestMiddleware", "is_probe"]
+__all__ = ["LimitsMiddleware", "RequestMiddleware", "is_probe"]

@@ -8,8 +8,9 @@ from src.schemas.response import ErrorResponse
 
 def errors(*status_codes: int) -> dict[int | str, dict[str, Any]]:
     """The OpenAPI `responses` for these, and for what any route may give:
-    422 (a value is wrong) and 500 (a crash)."""
+    413 (too large), 422 (a value is wrong), 500 (a crash) and 503 (come back
+    later: the database is away, or there is too much to do)."""
     return {
         code: {"model": ErrorResponse, "description": HTTPStatus(code).phrase}
-        for code in sorted({*status_codes, 422, 500})
+        for code in sorted({*status_codes, 413, 422, 500, 503})
     }
