@@ -69,7 +69,7 @@ DEPENDENCIES = words("""
     google-cloud-resource-manager google-cloud-run google-cloud-secret-manager
     google-cloud-service-usage google-cloud-sql google-cloud-storage google-crc32c
     google-resumable-media googleapis-common-protos greenlet grimp grpc-google-iam-v1 grpcio
-    grpcio-status h11 hatchling httpcore httptools httpx identify idna import-linter iniconfig
+    grpcio-status h11 hatchling httpcore httptools httpx httpx-retries identify idna import-linter iniconfig
     invoke librt mako markdown-it-py markupsafe mdurl mypy mypy-extensions nodeenv opentelemetry-api
     opentelemetry-exporter-http-transport opentelemetry-exporter-otlp-common
     opentelemetry-exporter-otlp-proto-common opentelemetry-exporter-otlp-proto-http

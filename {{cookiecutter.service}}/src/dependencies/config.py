@@ -67,11 +67,15 @@ class DatabaseSettings(Section):
 
 
 class HttpClientSettings(Section):
-    """Outgoing HTTP."""
+    """Outgoing HTTP. `total_seconds` is for all attempts together."""
 
     timeout_seconds: Seconds = 10
     connect_seconds: Seconds = 3
+    total_seconds: Seconds = 30
     max_connections: Count = 100
+    attempts: Count = 3
+    backoff_seconds: Seconds = 0.2
+    max_wait_seconds: Seconds = 5
 
 
 class LoggerSettings(Section):
