@@ -1,5 +1,6 @@
 """Builds the application: its lifespan, its routers, its one error handler."""
 
+import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -21,7 +22,12 @@ from src.dependencies.http_client import create_http_client
 from src.dependencies.logger import configure_logging
 from src.dependencies.tracer import configure_tracing
 from src.exceptions import BaseError
-from src.middleware import RequestMiddleware, is_probe
+from src.middleware import (
+    ForwardedMiddleware,
+    HeadersMiddleware,
+    RequestMiddleware,
+    is_probe,
+)
 from src.routers import routers
 from src.schemas import ErrorResponse
 
@@ -98,10 +104,20 @@ def create_app(settings: Settings) -> FastAPI:
     app.dependency_overrides[get_config] = lambda: settings
     for handled in (BaseError, HTTPException, RequestValidationError):
         app.add_exception_handler(handled, handle_error)
-    app.add_middleware(RequestMiddleware, on_crash=handle_error)
+    add_middleware(app, settings)
     for router in routers:
         app.include_router(router)
     return app
+
+
+def add_middleware(app: FastAPI, settings: Settings) -> None:
+    """What every request passes: the last one added is the first."""
+    app.add_middleware(RequestMiddleware, on_crash=handle_error)
+    app.add_middleware(HeadersMiddleware)
+    if "K_SERVICE" in os.environ:  # behind Google's front end
+        app.add_middleware(
+            ForwardedMiddleware, hops=settings.server.forwarded_hops
+        )
 
 
 @lru_cache
@@ -128,5 +144,6 @@ def server() -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # ForwardedMiddleware knows whom to believe
         timeout_graceful_shutdown=options.shutdown_seconds,
     )

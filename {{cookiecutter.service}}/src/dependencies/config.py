@@ -49,6 +49,7 @@ class ServerSettings(Section):
     port: Port = 8000
     reload: bool = False
     shutdown_seconds: Annotated[int, Field(ge=1, le=10)] = 8
+    forwarded_hops: Count = 1
 
 
 class DatabaseSettings(Section):

@@ -1,6 +1,13 @@
 """What every request passes on its way in and out. Pure ASGI: no task, no
 queue, no copy of a body. `main.py` says in which order."""
 
+from src.middleware.forwarded import ForwardedMiddleware
+from src.middleware.headers import HeadersMiddleware
 from src.middleware.request import RequestMiddleware, is_probe
 
-__all__ = ["RequestMiddleware", "is_probe"]
+__all__ = [
+    "ForwardedMiddleware",
+    "HeadersMiddleware",
+    "RequestMiddleware",
+    "is_probe",
+]
