@@ -76,7 +76,7 @@ DEPENDENCIES = words("""
     opentelemetry-propagator-gcp opentelemetry-proto opentelemetry-sdk
     opentelemetry-semantic-conventions orjson packaging pathspec platformdirs pluggy pre-commit
     proto-plus protobuf psutil pyasn1 pyasn1-modules pycparser pydantic pydantic-core
-    pydantic-settings pygments pytest pytest-asyncio pytest-cov pytest-xdist python-discovery
+    pydantic-settings pygments pyjwt pytest pytest-asyncio pytest-cov pytest-xdist python-discovery
     python-dotenv python-json-logger pyyaml requests rich ruff sqlalchemy sqlmodel starlette
     types-pyyaml typing-extensions typing-inspection urllib3 uvicorn uvloop virtualenv watchfiles
     websockets

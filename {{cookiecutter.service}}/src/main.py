@@ -2,19 +2,21 @@
 
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import lru_cache, partial
 from http import HTTPStatus
 
 import uvicorn
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp
 
 from src.about import DESCRIPTION, TITLE, VERSION
+from src.dependencies.caller import caller_needed, verification
 from src.dependencies.config import Settings, get_config
 from src.dependencies.config_error import ConfigError
 from src.dependencies.database import create_engine, create_sessions
@@ -26,10 +28,11 @@ from src.middleware import (
     ForwardedMiddleware,
     HeadersMiddleware,
     RequestMiddleware,
+    cors,
     is_probe,
 )
-from src.routers import routers
-from src.schemas import ErrorResponse
+from src.routers import open_to_all, routers
+from src.schemas import ErrorResponse, errors
 
 
 @asynccontextmanager
@@ -39,7 +42,12 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     provider = configure_tracing(settings)
     engine = create_engine(settings.database)
     app.state.sessions = create_sessions(engine)
-    async with create_http_client(settings) as app.state.http_client:
+    async with (
+        create_http_client(settings) as client,
+        verification(settings.auth, client) as verifier,
+    ):
+        app.state.http_client = client
+        app.state.verifier = verifier
         yield
     await engine.dispose()
     provider.shutdown()
@@ -49,6 +57,7 @@ async def handle_error(request: Request, error: Exception) -> JSONResponse:
     """The answer to any error. A crash says nothing of its cause."""
     headers = None
     if isinstance(error, BaseError):
+        headers = error.headers
         body = ErrorResponse(
             status_code=error.status_code, message=error.message
         )
@@ -79,7 +88,9 @@ def faults(error: RequestValidationError) -> dict[str, list[str]]:
     return found
 
 
-def create_app(settings: Settings) -> FastAPI:
+def create_app(
+    settings: Settings, served: Sequence[APIRouter] = routers
+) -> FastAPI:
     """The application. The docs pages are off in prd."""
     make = FastAPIOffline
     if settings.environment == "prd":
@@ -105,14 +116,27 @@ def create_app(settings: Settings) -> FastAPI:
     for handled in (BaseError, HTTPException, RequestValidationError):
         app.add_exception_handler(handled, handle_error)
     add_middleware(app, settings)
-    for router in routers:
-        app.include_router(router)
+    for router in served:
+        if settings.auth.issuer and router not in open_to_all:
+            app.include_router(
+                router,
+                dependencies=[Depends(caller_needed)],
+                responses=errors(401, 503),
+            )
+        else:
+            app.include_router(router)
     return app
 
 
 def add_middleware(app: FastAPI, settings: Settings) -> None:
     """What every request passes: the last one added is the first."""
-    app.add_middleware(RequestMiddleware, on_crash=handle_error)
+
+    async def on_crash(request: Request, error: Exception) -> ASGIApp:
+        return cors(await handle_error(request, error), settings.cors)
+
+    if settings.cors.origins:
+        app.add_middleware(cors, settings=settings.cors)
+    app.add_middleware(RequestMiddleware, on_crash=on_crash)
     app.add_middleware(HeadersMiddleware)
     if "K_SERVICE" in os.environ:  # behind Google's front end
         app.add_middleware(

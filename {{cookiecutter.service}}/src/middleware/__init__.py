@@ -1,6 +1,7 @@
 """What every request passes on its way in and out. Pure ASGI: no task, no
 queue, no copy of a body. `main.py` says in which order."""
 
+from src.middleware.cors import cors
 from src.middleware.forwarded import ForwardedMiddleware
 from src.middleware.headers import HeadersMiddleware
 from src.middleware.request import RequestMiddleware, is_probe
@@ -9,5 +10,6 @@ __all__ = [
     "ForwardedMiddleware",
     "HeadersMiddleware",
     "RequestMiddleware",
+    "cors",
     "is_probe",
 ]
