@@ -69,9 +69,9 @@ DEPENDENCIES = words("""
     google-cloud-resource-manager google-cloud-run google-cloud-secret-manager
     google-cloud-service-usage google-cloud-sql google-cloud-storage google-crc32c
     google-resumable-media googleapis-common-protos greenlet grimp grpc-google-iam-v1 grpcio
-    grpcio-status h11 hatchling httpcore httptools httpx httpx-retries identify idna import-linter iniconfig
-    invoke librt mako markdown-it-py markupsafe mdurl mypy mypy-extensions nodeenv opentelemetry-api
-    opentelemetry-exporter-http-transport opentelemetry-exporter-otlp-common
+    grpcio-status h11 hatchling httpcore httptools httpx httpx-retries identify idna import-linter
+    iniconfig invoke librt mako markdown-it-py markupsafe mdurl mypy mypy-extensions nodeenv
+    opentelemetry-api opentelemetry-exporter-http-transport opentelemetry-exporter-otlp-common
     opentelemetry-exporter-otlp-proto-common opentelemetry-exporter-otlp-proto-http
     opentelemetry-propagator-gcp opentelemetry-proto opentelemetry-sdk
     opentelemetry-semantic-conventions orjson packaging pathspec platformdirs pluggy pre-commit
@@ -84,9 +84,9 @@ DEPENDENCIES = words("""
 
 # What the service has already: files named like an entity's, packages, variables, routes, tables.
 SERVICE_NAMES = words("""
-    about alembic_version app base base_repository caller config database db docs error errors
-    health http_client layers logger main metric migration migrations page response server src tests
-    tracer
+    about alembic_version app base base_repository browser caller config cors database db docs error
+    errors forwarded health http_client issuer_keys kept_secrets layers logger main metric migration
+    migrations page response server src tests tracer
 """)
 # The classes that stand beside an entity's own in its files.
 SERVICE_CLASSES = words("""

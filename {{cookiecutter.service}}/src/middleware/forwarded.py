@@ -5,6 +5,7 @@ what stands at the end is true. Used on Cloud Run only: elsewhere anybody
 could have written these headers.
 """
 
+from functools import lru_cache
 from ipaddress import ip_address
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -39,6 +40,7 @@ class ForwardedMiddleware:
         await self.app(scope, receive, send)
 
 
+@lru_cache(maxsize=1024)
 def client(address: bytes) -> tuple[str, int] | None:
     """The address as ASGI has it, without a port; None where it is none."""
     try:

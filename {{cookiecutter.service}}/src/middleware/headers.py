@@ -50,11 +50,10 @@ class HeadersMiddleware:
                 given = {name for name, _ in headers}
                 path: str = scope["path"]
                 docs = path in DOCS_PAGES or path.startswith(DOCS_FILES)
-                for header in DOCS if docs else API:
-                    if header[0] not in given:
-                        headers.append(header)
-                if scope["scheme"] == "https" and HTTPS[0] not in given:
-                    headers.append(HTTPS)
+                ours = DOCS if docs else API
+                if scope["scheme"] == "https":
+                    ours = (*ours, HTTPS)
+                headers += (one for one in ours if one[0] not in given)
             await send(message)
 
         await self.app(scope, receive, send_with_headers)
