@@ -69,14 +69,14 @@ DEPENDENCIES = words("""
     google-cloud-resource-manager google-cloud-run google-cloud-secret-manager
     google-cloud-service-usage google-cloud-sql google-cloud-storage google-crc32c
     google-resumable-media googleapis-common-protos greenlet grimp grpc-google-iam-v1 grpcio
-    grpcio-status h11 hatchling httpcore httptools httpx identify idna import-linter iniconfig
-    invoke librt mako markdown-it-py markupsafe mdurl mypy mypy-extensions nodeenv opentelemetry-api
-    opentelemetry-exporter-http-transport opentelemetry-exporter-otlp-common
+    grpcio-status h11 hatchling httpcore httptools httpx httpx-retries identify idna import-linter
+    iniconfig invoke librt mako markdown-it-py markupsafe mdurl mypy mypy-extensions nodeenv
+    opentelemetry-api opentelemetry-exporter-http-transport opentelemetry-exporter-otlp-common
     opentelemetry-exporter-otlp-proto-common opentelemetry-exporter-otlp-proto-http
     opentelemetry-propagator-gcp opentelemetry-proto opentelemetry-sdk
     opentelemetry-semantic-conventions orjson packaging pathspec platformdirs pluggy pre-commit
     proto-plus protobuf psutil pyasn1 pyasn1-modules pycparser pydantic pydantic-core
-    pydantic-settings pygments pytest pytest-asyncio pytest-cov pytest-xdist python-discovery
+    pydantic-settings pygments pyjwt pytest pytest-asyncio pytest-cov pytest-xdist python-discovery
     python-dotenv python-json-logger pyyaml requests rich ruff sqlalchemy sqlmodel starlette
     types-pyyaml typing-extensions typing-inspection urllib3 uvicorn uvloop virtualenv watchfiles
     websockets
@@ -84,9 +84,10 @@ DEPENDENCIES = words("""
 
 # What the service has already: files named like an entity's, packages, variables, routes, tables.
 SERVICE_NAMES = words("""
-    about alembic_version app base base_repository behind_a_pooler body_flood caller config database
-    database_outage db docs error errors health http_client layers logger main metric migration
-    migrations page request_limits response server server_shutdown src tests tracer
+    about alembic_version app base base_repository behind_a_pooler body_flood browser caller config
+    cors database database_outage db docs error errors forwarded health http_client issuer_keys
+    kept_secrets layers logger main metric migration migrations page request_limits response server
+    server_shutdown src tests tracer
 """)
 # The classes that stand beside an entity's own in its files.
 SERVICE_CLASSES = words("""

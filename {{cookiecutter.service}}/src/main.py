@@ -1,19 +1,22 @@
 """Builds the application: its lifespan, its routers, its one error handler."""
 
+import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import lru_cache, partial
 from http import HTTPStatus
 
 import uvicorn
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp
 
 from src.about import DESCRIPTION, TITLE, VERSION
+from src.dependencies.caller import caller_needed, verification
 from src.dependencies.config import Settings, get_config
 from src.dependencies.config_error import ConfigError
 from src.dependencies.database import create_engine, create_sessions
@@ -26,9 +29,16 @@ from src.dependencies.http_client import create_http_client
 from src.dependencies.logger import configure_logging, logger
 from src.dependencies.tracer import configure_tracing
 from src.exceptions import BaseError
-from src.middleware import LimitsMiddleware, RequestMiddleware, is_probe
-from src.routers import routers
-from src.schemas import ErrorResponse
+from src.middleware import (
+    ForwardedMiddleware,
+    HeadersMiddleware,
+    LimitsMiddleware,
+    RequestMiddleware,
+    cors,
+    is_probe,
+)
+from src.routers import open_to_all, routers
+from src.schemas import ErrorResponse, errors
 
 
 @asynccontextmanager
@@ -38,7 +48,12 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     provider = configure_tracing(settings)
     engine = create_engine(settings.database)
     app.state.sessions = create_sessions(engine)
-    async with create_http_client(settings) as app.state.http_client:
+    async with (
+        create_http_client(settings) as client,
+        verification(settings.auth, client) as verifier,
+    ):
+        app.state.http_client = client
+        app.state.verifier = verifier
         yield
     await engine.dispose()
     provider.shutdown()
@@ -90,7 +105,9 @@ def faults(error: RequestValidationError) -> dict[str, list[str]]:
     return found
 
 
-def create_app(settings: Settings) -> FastAPI:
+def create_app(
+    settings: Settings, served: Sequence[APIRouter] = routers
+) -> FastAPI:
     """The application. The docs pages are off in prd."""
     make = FastAPIOffline
     if settings.environment == "prd":
@@ -117,14 +134,36 @@ def create_app(settings: Settings) -> FastAPI:
         app.add_exception_handler(handled, handle_error)
     for database_error in DATABASE_ERRORS:
         app.add_exception_handler(database_error, handle_database_error)
-    # The last that is added is the first that a request passes.
+    add_middleware(app, settings)
+    for router in served:
+        if settings.auth.issuer and router not in open_to_all:
+            app.include_router(
+                router,
+                dependencies=[Depends(caller_needed)],
+                responses=errors(401, 503),
+            )
+        else:
+            app.include_router(router)
+    return app
+
+
+def add_middleware(app: FastAPI, settings: Settings) -> None:
+    """What every request passes: the last one added is the first."""
+
+    async def on_crash(request: Request, error: Exception) -> ASGIApp:
+        return cors(await handle_error(request, error), settings.cors)
+
     app.add_middleware(
         LimitsMiddleware, limits=settings.server, on_refusal=handle_error
     )
-    app.add_middleware(RequestMiddleware, on_crash=handle_error)
-    for router in routers:
-        app.include_router(router)
-    return app
+    if settings.cors.origins:
+        app.add_middleware(cors, settings=settings.cors)
+    app.add_middleware(RequestMiddleware, on_crash=on_crash)
+    app.add_middleware(HeadersMiddleware)
+    if "K_SERVICE" in os.environ:  # behind Google's front end
+        app.add_middleware(
+            ForwardedMiddleware, hops=settings.server.forwarded_hops
+        )
 
 
 @lru_cache
@@ -156,6 +195,7 @@ def serve(app: str) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # ForwardedMiddleware knows whom to believe
         http="src.connection:Connection",
         timeout_keep_alive=options.keep_alive_seconds,
         timeout_graceful_shutdown=options.shutdown_seconds,

@@ -1,6 +1,7 @@
 """Where a setting comes from, and what is said of a wrong one."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -246,6 +247,37 @@ def test_the_local_password_is_refused_elsewhere(
         load_config()
     monkeypatch.setenv("DATABASE__PASSWORD", "of-its-own")
     assert load_config().environment == environment
+
+
+@pytest.mark.parametrize(
+    ("variables", "rule"),
+    [
+        ({"AUTH__ISSUER": "https://a.example"}, "auth.audience: it is needed"),
+        ({"AUTH__AUDIENCE": "orders"}, "auth.issuer: it is needed"),
+        ({"AUTH__ISSUER": "http://a.example"}, "must be an https URL"),
+        ({"AUTH__KEYS_URL": "ftp://a.example"}, "must be an https URL"),
+        (
+            {"AUTH__ALGORITHMS": '["none"]'},
+            "auth.algorithms = 'none' in the environment variable "
+            "AUTH__ALGORITHMS: input should be 'RS256'",
+        ),
+        ({"AUTH__ALGORITHMS": '["HS256"]'}, "should be 'RS256'"),
+        ({"CORS__ORIGINS": '["https://a.example/"]'}, "without a path"),
+        (
+            {"CORS__ORIGINS": '["*"]', "CORS__CREDENTIALS": "true"},
+            "cors.origins: * is refused with cors.credentials",
+        ),
+    ],
+)
+@pytest.mark.usefixtures("folder")
+def test_what_would_let_anybody_in_is_refused(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], rule: str
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match=re.escape(rule)) as error:
+        load_config()
+    assert len(error.value.problems) == 1
 
 
 def test_read_once() -> None:

@@ -27,6 +27,12 @@ from pydantic_settings import (
 from yaml import YAMLError
 
 from src.dependencies.config_error import ConfigError, explain, unreadable
+from src.dependencies.setting_rules import (
+    Algorithm,
+    Origin,
+    TrustedUrl,
+    broken_rules,
+)
 
 LOCAL_PASSWORD = "local-password"
 
@@ -56,6 +62,7 @@ class ServerSettings(Section):
     max_head_bytes: Count = 32 * 1024
     max_body_bytes: Count = 1024 * 1024
     max_bodies_bytes: Count = 64 * 1024 * 1024
+    forwarded_hops: Count = 1
 
 
 class DatabaseSettings(Section):
@@ -78,11 +85,37 @@ class DatabaseSettings(Section):
 
 
 class HttpClientSettings(Section):
-    """Outgoing HTTP."""
+    """Outgoing HTTP. `total_seconds` is for all attempts together."""
 
     timeout_seconds: Seconds = 10
     connect_seconds: Seconds = 3
+    total_seconds: Seconds = 30
     max_connections: Count = 100
+    attempts: Count = 3
+    backoff_seconds: Seconds = 0.2
+    max_wait_seconds: Seconds = 5
+
+
+class AuthSettings(Section):
+    """Whose bearer tokens are taken (OpenID Connect); nobody's by default."""
+
+    issuer: TrustedUrl | None = None
+    audience: str | None = None
+    algorithms: tuple[Algorithm, ...] = ("RS256", "ES256")
+    leeway_seconds: Annotated[float, Field(ge=0, le=300)] = 30
+    keys_url: TrustedUrl | None = None
+    keys_age_seconds: Seconds = 300
+    keys_pause_seconds: Seconds = 10
+
+
+class CorsSettings(Section):
+    """Which sites' scripts may call, from a browser; none by default."""
+
+    origins: tuple[Origin, ...] = ()
+    methods: tuple[str, ...] = ("GET", "POST", "PUT", "PATCH", "DELETE")
+    headers: tuple[str, ...] = ("Authorization", "Content-Type")
+    credentials: bool = False
+    max_age_seconds: Count = 600
 
 
 class LoggerSettings(Section):
@@ -112,6 +145,8 @@ class Settings(BaseSettings):
     server: ServerSettings = ServerSettings()
     database: DatabaseSettings = DatabaseSettings()
     http_client: HttpClientSettings = HttpClientSettings()
+    auth: AuthSettings = AuthSettings()
+    cors: CorsSettings = CorsSettings()
     logger: LoggerSettings = LoggerSettings()
     tracer: TracerSettings = TracerSettings()
 
@@ -205,6 +240,8 @@ def load_config() -> Settings:
                 f"{settings.environment}: set DATABASE__PASSWORD"
             ]
         )
+    if broken := broken_rules(settings):
+        raise ConfigError(broken)
     return settings
 
 

@@ -60,7 +60,8 @@ def _line(
     settings: type[BaseSettings],
     given: Sequence[tuple[PydanticBaseSettingsSource, dict[str, Any]]],
 ) -> str:
-    path = tuple(str(part) for part in fault["loc"])
+    # A number is a place in a list, which has its name as a whole.
+    path = tuple(part for part in fault["loc"] if isinstance(part, str))
     name = ".".join(path)
     rule = fault["msg"][:1].lower() + fault["msg"][1:]
     if fault["type"] == "extra_forbidden":

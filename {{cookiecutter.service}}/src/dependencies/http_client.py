@@ -3,11 +3,12 @@
 from typing import Annotated
 
 from fastapi import Depends, Request
-from httpx import AsyncClient, Limits, Timeout
+from httpx import AsyncClient, Timeout
 from httpx import Request as OutgoingRequest
 from opentelemetry.propagate import inject
 
 from src.dependencies.config import Settings
+from src.dependencies.http_transport import create_transport
 
 
 async def continue_trace(request: OutgoingRequest) -> None:
@@ -16,13 +17,14 @@ async def continue_trace(request: OutgoingRequest) -> None:
 
 
 def create_http_client(settings: Settings) -> AsyncClient:
-    """The client, with a timeout on everything it does."""
+    """The client, with a timeout on everything it does. Raises httpx's
+    errors; one that passes is tried again where that is safe."""
     options = settings.http_client
     return AsyncClient(
         timeout=Timeout(
             options.timeout_seconds, connect=options.connect_seconds
         ),
-        limits=Limits(max_connections=options.max_connections),
+        transport=create_transport(options),
         event_hooks={"request": [continue_trace]},
     )
 

@@ -20,6 +20,7 @@ from opentelemetry.trace import (
 from pythonjsonlogger.json import JsonFormatter
 
 from src.dependencies.config import Settings
+from src.dependencies.redaction import RedactingFormatter, secrets_of
 
 SEVERITIES = {"WARN": "WARNING", "FATAL": "CRITICAL", "NOTSET": "DEFAULT"}
 
@@ -108,11 +109,12 @@ def configure_logging(settings: Settings) -> None:
         settings.logger.format == "auto" and sys.stdout.isatty()
     )
     handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(
+    formatter = (
         TextFormatter()
         if as_text
         else CloudFormatter(settings.google_cloud_project)
     )
+    handler.setFormatter(RedactingFormatter(formatter, secrets_of(settings)))
     logging.basicConfig(handlers=[handler], level="WARNING", force=True)
     logger.setLevel(settings.logger.level)
     logging.getLogger("uvicorn").setLevel("INFO")

@@ -3,6 +3,7 @@
 
 {{ reexports("exceptions", {
   "base_error": ["BaseError"],
+  "caller_error": ["IssuerUnavailableError", "UnauthenticatedError"],
   "database_error": ["DatabaseUnavailableError"],
   cookiecutter.__entity ~ "_error": [class ~ "AlreadyExistsError", class ~ "NotFoundError"],
 }) }}

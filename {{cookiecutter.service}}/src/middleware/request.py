@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from time import perf_counter
 from uuid import uuid4
 
-from fastapi import Request, Response
+from fastapi import Request
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -25,7 +25,7 @@ class RequestMiddleware:
     def __init__(
         self,
         app: ASGIApp,
-        on_crash: Callable[[Request, Exception], Awaitable[Response]],
+        on_crash: Callable[[Request, Exception], Awaitable[ASGIApp]],
     ) -> None:
         self.app = app
         self.on_crash = on_crash
@@ -76,11 +76,13 @@ def id_of(headers: Headers) -> str:
 
 def log_request(scope: Scope, status: int, seconds: float) -> None:
     """The request's one line. The query may hold secrets and is left out."""
+    caller = {"caller": scope["caller"]} if "caller" in scope else {}
     logger.log(
         logging.ERROR if status >= 500 else logging.INFO,
         {
             "message": f"{scope['method']} {scope['path']} {status}",
             "route": getattr(scope.get("route"), "path", None),
+            **caller,
             "httpRequest": {
                 "requestMethod": scope["method"],
                 "requestUrl": scope["path"],
