@@ -19,6 +19,7 @@ from src.dependencies.config_error import ConfigError
 from src.dependencies.database import create_engine, create_sessions
 from src.dependencies.http_client import create_http_client
 from src.dependencies.logger import configure_logging
+from src.dependencies.metrics import sending_metrics
 from src.dependencies.tracer import configure_tracing
 from src.exceptions import BaseError
 from src.middleware import RequestMiddleware, is_probe
@@ -34,7 +35,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     engine = create_engine(settings.database)
     app.state.sessions = create_sessions(engine)
     async with create_http_client(settings) as app.state.http_client:
-        yield
+        with sending_metrics(settings, engine):
+            yield
     await engine.dispose()
     provider.shutdown()
 
@@ -86,10 +88,11 @@ def create_app(settings: Settings) -> FastAPI:
         # A redirect would name the scheme that we see behind Google's front
         # end, plain http.
         redirect_slashes=False,
-        # Our own log has the errors already; a span for each dependency
-        # costs more than it tells.
+        # Our own log has the errors already, and our own metrics the rest; a
+        # span for each dependency costs more than it tells.
         telemetry={
             "logs": False,
+            "metrics": False,
             "operation_spans": False,
             "exclude": is_probe,
         },

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import (
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from src.dependencies.config import DatabaseSettings
+from src.dependencies.metrics import MeasuredPool
 
 
 def database_url(settings: DatabaseSettings) -> URL:
@@ -37,6 +38,7 @@ def create_engine(settings: DatabaseSettings) -> AsyncEngine:
     """The engine and its pool. It connects at the first query, not here."""
     return create_async_engine(
         database_url(settings),
+        poolclass=MeasuredPool,
         pool_size=settings.pool_size,
         max_overflow=settings.pool_overflow,
         pool_timeout=settings.pool_wait_seconds,
