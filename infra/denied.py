@@ -33,6 +33,8 @@ ROLES = (
     ("artifactregistry", "roles/artifactregistry.admin"),
     ("cloudsql", "roles/cloudsql.admin"),
     ("logging", "roles/logging.viewer"),
+    ("monitoring.alertPolicies", "roles/monitoring.alertPolicyEditor"),
+    ("monitoring.dashboards", "roles/monitoring.dashboardEditor"),
     ("run", "roles/run.admin"),
     ("secretmanager.versions.access", "roles/secretmanager.secretAccessor"),
     ("secretmanager", "roles/secretmanager.admin"),

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from infra.environment_faults import explain
 from infra.environment_fields import (
     AccountEmail,
+    Channel,
     Cpu,
     Member,
     Memory,
@@ -233,6 +234,28 @@ class Release(Section):
         return self
 
 
+class Monitoring(Section):
+    """Its dashboard, and the alerts on its errors and its latency."""
+
+    error_ratio: float = Field(
+        default=0.05,
+        gt=0,
+        lt=1,
+        description="Part of the requests of five minutes above which failures (5xx) alert.",
+    )
+    latency_ms: int = Field(
+        default=1000,
+        ge=1,
+        le=3_600_000,
+        description="Milliseconds above which the slowest of a hundred requests alerts.",
+    )
+    notify: list[Channel] = Field(
+        default=[],
+        description="Whom the alerts tell: notification channels, by number or in full. Without "
+        "any, those that somebody adds to an alert by hand stay.",
+    )
+
+
 class Environment(Section):
     """One service in one environment."""
 
@@ -256,6 +279,11 @@ class Environment(Section):
         default=None, description="The Cloud Build trigger that builds what is pushed."
     )
     release: Release = Field(default=Release(), description="How a new revision gets its traffic.")
+    monitoring: Monitoring | None = Field(
+        default=None,
+        description="Its dashboard, and the alerts on its errors and its latency; {} for the "
+        "defaults.",
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -95,5 +95,13 @@ type Member = Annotated[str, AfterValidator(check_member)]
 type SqlName = Annotated[
     str, matching(r"[a-z_][a-z0-9_-]{0,62}", "lowercase letters, digits, _ and -, at most 63")
 ]
+type Channel = Annotated[
+    str,
+    BeforeValidator(as_text),
+    matching(
+        r"(projects/[a-z][a-z0-9-]+/notificationChannels/)?[0-9]+",
+        "a notification channel: its number, or projects/PROJECT/notificationChannels/NUMBER",
+    ),
+]
 type Percent = Annotated[int, Field(ge=1, le=99)]
 type Text = Annotated[str, StringConstraints(min_length=1)]

@@ -107,6 +107,11 @@ class Names:
         return f"{self.location}/jobs/{self.migrate_job_name}"
 
     @property
+    def dashboard(self) -> str:
+        """The dashboard, in full; there is one where monitoring is declared."""
+        return f"projects/{self.project}/dashboards/{self.name}"
+
+    @property
     def trigger(self) -> str:
         """Short name of the Cloud Build trigger."""
         return self.name

@@ -8,11 +8,13 @@ from pathlib import Path
 from infra.environment import Environment
 from infra.manifest import Manifests
 from infra.names import PLACEHOLDER_IMAGE, Names
+from infra.resources.alerts import AlertPolicy, alerts
 from infra.resources.apis import Apis
 from infra.resources.base import Resource
 from infra.resources.build import ConnectedRepository, Connection, Trigger
 from infra.resources.database import Database, Instance, User
 from infra.resources.iam import Account, Grant, Grants, ProjectScope, member
+from infra.resources.monitoring import Dashboard
 from infra.resources.registry import Repository, RepositoryScope
 from infra.resources.run import Job, Service, ServiceScope
 from infra.resources.secrets import Password, Secret, SecretScope
@@ -22,7 +24,12 @@ ACCESSOR = "roles/secretmanager.secretAccessor"
 INVOKER = "roles/run.invoker"
 # Where Google has nothing narrower to grant them on.
 ON_PROJECT = {
-    "run": ("roles/cloudsql.client", "roles/telemetry.tracesWriter", "roles/logging.logWriter"),
+    "run": (
+        "roles/cloudsql.client",
+        "roles/telemetry.tracesWriter",
+        "roles/telemetry.metricsWriter",
+        "roles/logging.logWriter",
+    ),
     "build": ("roles/logging.logWriter",),
     "migrate": ("roles/cloudsql.client", "roles/logging.logWriter"),
 }
@@ -77,9 +84,10 @@ def stack(environment: Environment, folder: Path) -> list[Resource]:
     job = Job(names, manifests, needs=needed)
 
     pushed = builds(names, apis, build)
+    watched = watches(names, apis)
     # It has the lease, which is held until the last of the others is gone.
     others = (*accounts, on_project, registry, password_secret, *secrets, instance, service, job)
-    bucket = Bucket(names, needs=(apis,), outlives=(*others, *pushed))
+    bucket = Bucket(names, needs=(apis,), outlives=(*others, *pushed, *watched))
     source = BucketScope(names.bucket, names.bucket)
     reads = (("roles/storage.objectViewer", member(names, "build")),)
     on_bucket = Grants(names, source, reads, needs=(bucket, build), parent=bucket)
@@ -103,6 +111,7 @@ def stack(environment: Environment, folder: Path) -> list[Resource]:
         service,
         on_service,
         job,
+        *watched,
     ]
 
 
@@ -133,3 +142,15 @@ def builds(names: Names, apis: Apis, account: Account) -> list[Resource]:
     repository = ConnectedRepository(names, declared, needs=(connection,))
     trigger = Trigger(names, declared, needs=(repository, account))
     return [connection, repository, trigger]
+
+
+def watches(names: Names, apis: Apis) -> list[Resource]:
+    """What shows the service and wakes somebody, where monitoring is declared."""
+    declared = names.environment.monitoring
+    if declared is None:
+        return []
+    dashboard = Dashboard(names, declared, needs=(apis,))
+    policies = [
+        AlertPolicy(names, declared, each, needs=(apis,)) for each in alerts(names, declared)
+    ]
+    return [dashboard, *policies]

@@ -151,7 +151,13 @@ TERMS = {
         term(r"template\.timeout", "service.timeout", seconds),
     ],
     "job": OF_RUN,
+    "alert policy": [
+        term("threshold", "monitoring.error_ratio"),
+        term("threshold", "monitoring.latency_ms"),
+    ],
 }
+NOTIFIED = ("alert policy", "notificationChannels")
+"""The list of whom an alert tells."""
 SECRETS = {("database user", "password")}
 """Fields whose values are told to nobody."""
 
@@ -171,6 +177,8 @@ def of_file(resource: Resource, difference: Difference) -> list[Field]:
         return [Field(difference.path, hidden(difference.old), hidden(difference.new))]
     if isinstance(resource, Grants) and unpath(difference.path)[0] in resource.guarded:
         return [invoker(difference)]
+    if (resource.kind, difference.path) == NOTIFIED:
+        return [Field("monitoring.notify", difference.old, difference.new)]
     rows = TERMS.get(resource.kind, [])
     found = [field for row in rows for field in row.fields(difference, environment)]
     if not found and (name := VARIABLE.fullmatch(difference.path)):

@@ -79,6 +79,15 @@ _ACCOUNT_EDIT = _ACCOUNT_VIEW | {
 }
 _SERVICES = {"serviceusage.services.get", "serviceusage.services.list"}
 
+_VIEW = ("get", "list")
+_EDIT = (*_VIEW, "create", "delete", "update")
+
+
+def _of(kind: str, *verbs: str) -> set[str]:
+    """The permissions to do something with a kind of resource."""
+    return {f"{kind}.{verb}" for verb in verbs}
+
+
 _READ_VERBS = ("get", "list", "getIamPolicy")
 
 # Everything under these prefixes.
@@ -129,8 +138,19 @@ ROLES: dict[str, set[str]] = {
     "roles/logging.bucketWriter": {"logging.buckets.write"},
     "roles/logging.logWriter": {"logging.logEntries.create"},
     "roles/logging.viewer": _LOG_VIEW,
+    "roles/monitoring.admin": {"monitoring.*"},
+    "roles/monitoring.alertPolicyEditor": _of("monitoring.alertPolicies", *_EDIT),
+    "roles/monitoring.alertPolicyViewer": _of("monitoring.alertPolicies", *_VIEW),
+    "roles/monitoring.dashboardEditor": _of("monitoring.dashboards", *_EDIT),
+    "roles/monitoring.dashboardViewer": _of("monitoring.dashboards", *_VIEW),
+    "roles/monitoring.editor": {"monitoring.*"},
     "roles/monitoring.metricWriter": {"monitoring.timeSeries.create"},
-    "roles/monitoring.viewer": {"monitoring.timeSeries.list"},
+    "roles/monitoring.notificationChannelEditor": _of("monitoring.notificationChannels", *_EDIT),
+    "roles/monitoring.notificationChannelViewer": _of("monitoring.notificationChannels", *_VIEW),
+    "roles/monitoring.viewer": {"monitoring.timeSeries.list"}
+    | _of("monitoring.alertPolicies", *_VIEW)
+    | _of("monitoring.dashboards", *_VIEW)
+    | _of("monitoring.notificationChannels", *_VIEW),
     "roles/owner": {EVERYTHING},
     "roles/editor": {EVERYTHING},
     "roles/viewer": {f"*.{verb}" for verb in _READ_VERBS},
@@ -183,6 +203,7 @@ ROLES: dict[str, set[str]] = {
     "roles/storage.objectCreator": {"storage.objects.create"},
     "roles/storage.objectUser": _OBJECTS,
     "roles/storage.objectViewer": _OBJECT_VIEW,
+    "roles/telemetry.metricsWriter": {"telemetry.metrics.write"},
     "roles/telemetry.tracesWriter": {"telemetry.traces.write"},
 }
 

@@ -19,6 +19,7 @@ APIS = (
     "iam",
     "iamcredentials",
     "logging",
+    "monitoring",
     "run",
     "secretmanager",
     "sqladmin",

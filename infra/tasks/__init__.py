@@ -6,6 +6,7 @@ Google's is imported until a task needs it.
 
 from invoke.collection import Collection
 
+from infra.tasks.dashboard import dashboard
 from infra.tasks.deploy import deploy
 from infra.tasks.destroy import destroy
 from infra.tasks.dev import dev
@@ -22,6 +23,7 @@ from infra.tasks.test import test
 from infra.tasks.unlock import unlock
 
 namespace = Collection(
+    dashboard,
     deploy,
     destroy,
     dev,

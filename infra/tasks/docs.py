@@ -197,6 +197,7 @@ WHY = {
     ("run", "roles/secretmanager.secretAccessor"): "its variables are read from there",
     ("run", "roles/cloudsql.client"): "connects to the database; there is no narrower place",
     ("run", "roles/logging.logWriter"): "writes its logs",
+    ("run", "roles/telemetry.metricsWriter"): "writes its metrics",
     ("run", "roles/telemetry.tracesWriter"): "writes its traces",
     ("build", "roles/storage.objectViewer"): "fetches the source that was uploaded",
     ("build", "roles/artifactregistry.writer"): "pushes the image",

@@ -156,6 +156,7 @@ class Shape:
             "secrets": {f"KEY_{nth}": f"key-{nth}" for nth in range(count)},
         }
         if self.trigger:
+            fields["monitoring"] = {"error_ratio": 0.1} if self.grown else {}
             fields["trigger"] = {
                 "repository": "acme/orders",
                 "connection": "github",

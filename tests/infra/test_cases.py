@@ -28,9 +28,11 @@ type Json = dict[str, Any]
 
 USUAL = {
     "account": "account orders-run",
+    "alert": "alert policy orders-errors",
     "apis": "apis acme-stg",
     "bucket": "bucket acme-stg-orders-source",
     "connection": "connection github",
+    "dashboard": "dashboard orders",
     "database": "database orders",
     "grants": "grants on service orders",
     "instance": "sql instance orders",

@@ -27,6 +27,7 @@ FIELDS = {
     "config": {"LOG_LEVEL": "DEBUG"},
     "database": {"flags": {"log_min_duration_statement": "500"}},
     "trigger": TRIGGER,
+    "monitoring": {},
 }
 RELEASED = {"image", "version"}
 """What each release gives, and no provision compares."""

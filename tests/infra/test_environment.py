@@ -100,6 +100,12 @@ WRONG = [
     ("", "release: 10", "5: release: must be a group of fields (got 10)"),
     ("", "release: {canary: [0]}", "5: release.canary.0: must be at least 1 (got 0)"),
     ("", "release: {canary: [50, 10]}", "5: release.canary: must climb from step to step"),
+    ("", "monitoring: 1", "5: monitoring: must be a group of fields (got 1)"),
+    ("", "monitoring: {error_ratio: 1}", "5: monitoring.error_ratio: must be below 1"),
+    ("", "monitoring: {error_ratio: 0}", "5: monitoring.error_ratio: must be above 0"),
+    ("", "monitoring: {latency_ms: 0.5}", "5: monitoring.latency_ms: must be a whole number"),
+    ("", "monitoring: {notify: [ann@acme.com]}", "5: monitoring.notify.0: must be a notification"),
+    ("", "monitoring: {notify: me}", "5: monitoring.notify: must be a list (got 'me')"),
     ("", "regions: x", "5: regions: there is no such field: did you mean region?"),
     ("", "name: stg", "5: name: is the file's name, and not a field"),
     ("", "region: x", "5: region is given twice"),
@@ -179,6 +185,7 @@ def put(name: str, value: object) -> str:
         "database": {},
         "trigger": {"repository": "acme/orders", "connection": "github", "branch": "main"},
         "release": {},
+        "monitoring": {},
     }
     *path, last = name.split(".")
     group = written

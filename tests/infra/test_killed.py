@@ -72,7 +72,7 @@ class Place:
 def service(host: str, folder: Path, project: str) -> Ours:
     """A service whose project has things of others."""
     database = {"deletion_protection": False}
-    ours = Ours.make(host, folder, project, trigger=TRIGGER, database=database)
+    ours = Ours.make(host, folder, project, trigger=TRIGGER, monitoring={}, database=database)
     send(host, f"serviceusage/v1/projects/{project}/services:batchEnable", THEIR_APIS)
     send(host, f"secretmanager/v1/projects/{project}/secrets?secretId=theirs", THEIR_SECRET)
     send(host, f"secretmanager/v1/projects/{project}/secrets/theirs:addVersion", THEIR_VALUE)

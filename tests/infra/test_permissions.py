@@ -42,7 +42,9 @@ def known(permission: str) -> bool:
 
 def everything(folder: Path) -> list[Resource]:
     """A stack with each kind there is."""
-    return stack(declare(trigger=TRIGGER, secrets={"PAYMENT__KEY": "payment-key"}), folder)
+    return stack(
+        declare(trigger=TRIGGER, monitoring={}, secrets={"PAYMENT__KEY": "payment-key"}), folder
+    )
 
 
 def ours(kind: type[object]) -> set[type[object]]:
@@ -100,6 +102,7 @@ class Limited:
         fields = {
             "project": project,
             "trigger": TRIGGER,
+            "monitoring": {},
             "database": {"deletion_protection": False},
         }
         self.folder = folder
@@ -133,7 +136,7 @@ def folder(tmp_path: Path) -> Path:
 def wanted(folder: Path, *verbs: str) -> set[str]:
     """What a stack with a trigger needs for all that the verbs say."""
     lease = LEASE if {*verbs} != {"read"} else ()
-    return {*needed(stack(declare(trigger=TRIGGER), folder), verbs), *lease}
+    return {*needed(stack(declare(trigger=TRIGGER, monitoring={}), folder), verbs), *lease}
 
 
 def test_exactly_these_provision_and_destroy(host: str, folder: Path) -> None:
@@ -153,6 +156,8 @@ def test_exactly_these_provision_and_destroy(host: str, folder: Path) -> None:
         "artifactregistry.repositories.setIamPolicy",
         "cloudbuild.connections.create",
         "cloudsql.users.create",
+        "monitoring.alertPolicies.create",
+        "monitoring.dashboards.create",
         "resourcemanager.projects.getIamPolicy",
         "run.services.create",
         "secretmanager.versions.access",
@@ -169,7 +174,7 @@ def test_with_one_missing_it_fails_and_names_it(host: str, folder: Path, missing
 
 
 def test_the_role_that_is_printed_is_the_union(folder: Path) -> None:
-    environment = declare(trigger=TRIGGER)
+    environment = declare(trigger=TRIGGER, monitoring={})
     resources = stack(environment, folder)
     released = {each for step in RELEASE.values() for each in step}
     assert all(map(known, released))

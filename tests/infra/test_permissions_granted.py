@@ -20,6 +20,7 @@ LOWEST = {
     "roles/secretmanager.secretAccessor": "the secret",
     "roles/storage.objectAdmin": "the bucket of the source",
     "roles/storage.objectViewer": "the bucket of the source",
+    "roles/telemetry.metricsWriter": PROJECT,
     "roles/telemetry.tracesWriter": PROJECT,
 }
 

@@ -86,6 +86,15 @@ CHANGED: dict[str, tuple[Json, str]] = {
         "~ trigger.branch: ^main$ → ^next$",
     ),
     "trigger.tag": ({"trigger": {"branch": None, "tag": "^v"}}, "+ trigger.tag: ^v"),
+    "monitoring.error_ratio": (
+        {"monitoring": {"error_ratio": 0.1}},
+        "~ monitoring.error_ratio: 0.05 → 0.1",
+    ),
+    "monitoring.latency_ms": (
+        {"monitoring": {"latency_ms": 300}},
+        "~ monitoring.latency_ms: 1000 → 300",
+    ),
+    "monitoring.notify": ({"monitoring": {"notify": ["77"]}}, "+ monitoring.notify: [77]"),
 }
 NOT_TOLD = {
     "name": "the file itself",
@@ -108,6 +117,7 @@ def environment(**changed: object) -> Environment:
     base: Json = {**BASE, "config": {"LOG_LEVEL": "INFO"}, "service": {"name": "orders"}}
     base["service"]["min_instances"] = 1
     base["trigger"] = dict(BASE["trigger"])
+    base["monitoring"] = {}
     return Environment.model_validate(laid(base, dict(changed)))
 
 

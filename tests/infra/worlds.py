@@ -31,6 +31,7 @@ type Json = dict[str, "Json"] | list["Json"] | str | int | float | bool | None
 
 VOLATILE = re.compile(
     r"(?i)etag|uid|uniqueId|oauth2ClientId|(create|update|delete|start|expire)Time|timeCreated|updated"
+    r"|mutateTime"
     r"|timeFinalized|timeStorageClassUpdated|effectiveTime|generation|metageneration|observedGeneration"
     r"|settingsVersion|id|ipAddress(es)?|serverCaCert|certInfo|selfLink|mediaLink|uris?|urls"
     r"|latestReadyRevision|latestCreatedRevision|resourceName|lastModifier|creator|lastTransitionTime"
@@ -38,6 +39,8 @@ VOLATILE = re.compile(
     r"|latestCreatedExecution|executionCount|gceZone|md5Hash|crc32c|size|conditions"
 )
 """What differs between two runs that did the same."""
+GIVEN = re.compile(r"(?<=/alertPolicies/)\d+")
+"""Names that the cloud gives."""
 
 
 def snapshot(host: str, project: str) -> dict[str, Json]:
@@ -106,6 +109,8 @@ class Reader:
             ("jobs", f"run/v2/{location}/jobs", "jobs"),
             ("triggers", f"cloudbuild/v1/{location}/triggers", "triggers"),
             ("connections", f"cloudbuild/v2/{location}/connections", "connections"),
+            ("dashboards", f"monitoring/v1/{project}/dashboards", "dashboards"),
+            ("alert policies", f"monitoring/v3/{project}/alertPolicies", "alertPolicies"),
         ]
 
     def all(self, path: str, key: str) -> Json:
@@ -130,7 +135,7 @@ class Reader:
         text = answer.text.replace(self.project, PROJECT)
         if self.number:
             text = text.replace(self.number, PROJECT)
-        return normalised(json.loads(text))
+        return normalised(json.loads(GIVEN.sub("N", text)))
 
 
 def normalised(value: Json, key: str = "") -> Json:

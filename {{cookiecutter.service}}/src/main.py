@@ -27,6 +27,7 @@ from src.dependencies.database_faults import (
 )
 from src.dependencies.http_client import create_http_client
 from src.dependencies.logger import configure_logging, logger
+from src.dependencies.metrics import sending_metrics
 from src.dependencies.tracer import configure_tracing
 from src.exceptions import BaseError
 from src.middleware import (
@@ -54,7 +55,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     ):
         app.state.http_client = client
         app.state.verifier = verifier
-        yield
+        with sending_metrics(settings, engine):
+            yield
     await engine.dispose()
     provider.shutdown()
 
@@ -120,10 +122,11 @@ def create_app(
         # A redirect would name the scheme that we see behind Google's front
         # end, plain http.
         redirect_slashes=False,
-        # Our own log has the errors already; a span for each dependency
-        # costs more than it tells.
+        # Our own log has the errors already, and our own metrics the rest; a
+        # span for each dependency costs more than it tells.
         telemetry={
             "logs": False,
+            "metrics": False,
             "operation_spans": False,
             "exclude": is_probe,
         },

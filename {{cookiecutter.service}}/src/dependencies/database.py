@@ -19,6 +19,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from src.dependencies.config import DatabaseSettings
 from src.dependencies.database_faults import discard_what_is_lost
 from src.dependencies.database_session import connect_args
+from src.dependencies.metrics import MeasuredPool
 
 
 def database_url(settings: DatabaseSettings) -> URL:
@@ -39,6 +40,7 @@ def create_engine(settings: DatabaseSettings) -> AsyncEngine:
     """The engine and its pool. It connects at the first query, not here."""
     engine = create_async_engine(
         database_url(settings),
+        poolclass=MeasuredPool,
         pool_size=settings.pool_size,
         max_overflow=settings.pool_overflow,
         pool_timeout=settings.pool_wait_seconds,

@@ -7,11 +7,16 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import (
 )
 
 TRACES = "https://telemetry.googleapis.com/v1/traces"
-SCOPE = "https://www.googleapis.com/auth/trace.append"
+SCOPES = "https://www.googleapis.com/auth/"
+
+
+def authorized_session(scope: str) -> AuthorizedSession:
+    """Sends as the account that the service runs as."""
+    credentials, _ = google.auth.default(scopes=[f"{SCOPES}{scope}"])
+    return AuthorizedSession(credentials)  # type: ignore[no-untyped-call]
 
 
 def span_exporter() -> OTLPSpanExporter:
     """Sends spans to Cloud Trace through the Telemetry (OTLP) API."""
-    credentials, _ = google.auth.default(scopes=[SCOPE])
-    session = AuthorizedSession(credentials)  # type: ignore[no-untyped-call]
+    session = authorized_session("trace.append")
     return OTLPSpanExporter(endpoint=TRACES, session=session)

@@ -12,6 +12,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from src.dependencies.logger import logger, request_id
+from src.dependencies.metrics import requests
 
 PROBES = {"/health", "/live"}
 REQUEST_ID = "x-request-id"
@@ -59,13 +60,23 @@ class RequestMiddleware:
             await answer(scope, receive, send_with_id)
         finally:
             if not is_probe(scope):
-                log_request(scope, status, perf_counter() - started)
+                seconds = perf_counter() - started
+                log_request(scope, status, seconds)
+                requests.record(
+                    scope["method"], route_of(scope), status, seconds
+                )
             request_id.reset(token)
 
 
 def is_probe(scope: Scope) -> bool:
     """Whether Cloud Run asks how we are: neither logged nor traced."""
     return scope.get("path") in PROBES
+
+
+def route_of(scope: Scope) -> str | None:
+    """The template of the request's route, None where it has none."""
+    path: str | None = getattr(scope.get("route"), "path", None)
+    return path
 
 
 def id_of(headers: Headers) -> str:
@@ -81,7 +92,7 @@ def log_request(scope: Scope, status: int, seconds: float) -> None:
         logging.ERROR if status >= 500 else logging.INFO,
         {
             "message": f"{scope['method']} {scope['path']} {status}",
-            "route": getattr(scope.get("route"), "path", None),
+            "route": route_of(scope),
             **caller,
             "httpRequest": {
                 "requestMethod": scope["method"],
