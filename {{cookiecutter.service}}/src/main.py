@@ -23,7 +23,8 @@ from src.dependencies.tracer import configure_tracing
 from src.exceptions import BaseError
 from src.middleware import RequestMiddleware, is_probe
 from src.routers import routers
-from src.schemas import ErrorResponse
+from src.routers.allow import allow
+from src.schemas import ErrorResponse, faults
 
 
 @asynccontextmanager
@@ -48,10 +49,14 @@ async def handle_error(request: Request, error: Exception) -> JSONResponse:
         )
     elif isinstance(error, RequestValidationError):
         body = ErrorResponse(
-            status_code=422, message="Validation failed", data=faults(error)
+            status_code=422,
+            message="Validation failed",
+            data=faults(error.errors()),
         )
     elif isinstance(error, HTTPException):
         headers = error.headers
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            headers = {"allow": allow(request)}
         body = ErrorResponse(
             status_code=error.status_code, message=str(error.detail)
         )
@@ -59,18 +64,6 @@ async def handle_error(request: Request, error: Exception) -> JSONResponse:
         phrase = HTTPStatus.INTERNAL_SERVER_ERROR.phrase
         body = ErrorResponse(status_code=500, message=phrase)
     return JSONResponse(body.model_dump(), body.status_code, headers)
-
-
-def faults(error: RequestValidationError) -> dict[str, list[str]]:
-    """Each field of the request with its faults."""
-    found: dict[str, list[str]] = {}
-    for fault in error.errors():
-        where, *path = fault["loc"]
-        if fault["type"] == "json_invalid":
-            path = []  # where in the text it is, not in which field
-        field = ".".join(str(part) for part in path) or str(where)
-        found.setdefault(field, []).append(fault["msg"])
-    return found
 
 
 def create_app(settings: Settings) -> FastAPI:
