@@ -6,12 +6,14 @@ Google's is imported until a task needs it.
 
 from invoke.collection import Collection
 
+from infra.tasks.audit import audit
 from infra.tasks.deploy import deploy
 from infra.tasks.destroy import destroy
 from infra.tasks.dev import dev
 from infra.tasks.doctor import doctor
 from infra.tasks.emulator import emulator
 from infra.tasks.graph import graph
+from infra.tasks.image import image
 from infra.tasks.lint import lint
 from infra.tasks.migrate import migrate
 from infra.tasks.provision import provision
@@ -22,12 +24,14 @@ from infra.tasks.test import test
 from infra.tasks.unlock import unlock
 
 namespace = Collection(
+    audit,
     deploy,
     destroy,
     dev,
     doctor,
     emulator,
     graph,
+    image,
     lint,
     migrate,
     provision,
