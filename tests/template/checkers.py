@@ -172,6 +172,7 @@ def check_nix(path: Path) -> str:
 
 CHECKS: dict[str, Callable[[Path], str]] = {
     "ci/Dockerfile": check_dockerfile,
+    "ci/cloud-build-checks.yaml": check_build,
     "ci/cloud-build.yaml": check_build,
     "ci/cloud-run.yaml": check_manifest,
     "ci/skaffold.yaml": check_skaffold,

@@ -14,6 +14,7 @@ DELIVERY = [
     ".gcloudignore",
     ".gitattributes",
     ".gitignore",
+    "ci/uv.txt",
     "environments/local.yaml",
     "environments/dev.yaml",
     "environments/stg.yaml",

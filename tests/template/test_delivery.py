@@ -27,7 +27,7 @@ def test_its_tool_accepts(name: str, folder: Path, folder_without_repository: Pa
     [
         ("ci/Dockerfile", "COPY db db", "ADD db db", "DL3020"),
         ("ci/Dockerfile", 'CMD ["app"]', "CMD app", "DL3025"),
-        ("ci/Dockerfile", "uv==", "uv>=0 #", "DL3013"),
+        ("ci/Dockerfile", "--requirement uv.txt", "uv", "DL3013"),
         ("ci/Dockerfile", "WORKDIR /app", "WORKDIR app", "DL3000"),
         ("ci/cloud-build.yaml", "substitutions:", "substitution:", "'substitution' was unexpected"),
         ("ci/cloud-build.yaml", "    args:", "    arg:", "$.steps[0]"),

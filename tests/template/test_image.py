@@ -2,8 +2,10 @@
 
 import json
 import re
+import shlex
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -28,7 +30,11 @@ def test_the_image_holds_the_environment_and_the_migrations_but_no_build_tools(
 ) -> None:
     known = stages(folder / "ci/Dockerfile")
     image: Stage = known["image"]
-    assert image.all("COPY") == ["--from=build /app/.venv .venv", "db db"]
+    assert image.all("COPY") == [
+        "--from=build /app/.venv .venv",
+        "--from=build /app/sbom.cdx.json sbom.cdx.json",
+        "db db",
+    ]
     assert not re.search(r"\b(uv|pip|apt-get|gcc)\b", "\n".join(image.all("RUN")))
     assert image.base == known["dependencies"].base == "base"
 
@@ -50,6 +56,39 @@ def test_the_context_holds_what_is_copied(folder: Path) -> None:
     }
     assert copied
     assert not left_out(dockerignore_rules(folder), copied)
+
+
+# Locked with hashes
+
+
+def test_every_locked_package_has_its_hash(folder: Path) -> None:
+    lock = tomllib.loads((folder / "uv.lock").read_text("utf-8"))
+    fetched = [package for package in lock["package"] if "registry" in package["source"]]
+    files = [
+        file
+        for package in fetched
+        for file in [*package.get("wheels", ()), *filter(None, [package.get("sdist")])]
+    ]
+    assert len(files) > len(fetched) > 50
+    assert all(file["hash"].startswith("sha256:") for file in files)
+
+
+def test_nothing_enters_the_image_but_by_hash(folder: Path) -> None:
+    known = stages(folder / "ci/Dockerfile")
+    commands = [
+        command
+        for stage in known.values()
+        for argument in stage.all("RUN")
+        for command in re.sub(r"--mount=\S+", "", argument).split("&&")
+    ]
+    installing = [shlex.split(command) for command in commands if "install" in command.split()]
+    assert installing
+    assert all("--require-hashes" in words for words in installing)
+    syncing = [command.split() for command in commands if command.split()[:2] == ["uv", "sync"]]
+    assert len(syncing) == 2
+    assert all("--frozen" in words for words in syncing)
+    (uv,) = re.findall(r"^uv==\S+", (folder / "ci/uv.txt").read_text(), re.M)
+    assert uv
 
 
 # A real run of the Dockerfile's uv commands
@@ -140,6 +179,9 @@ def test_the_image_is_built_without_the_engine_and_without_development_packages(
     assert distributions == {"idna", "orders"}
     assert list((packages / "src").rglob("__init__.*.pyc"))
     assert not list(image.rglob(".env"))
+    bill = json.loads((image / "sbom.cdx.json").read_text("utf-8"))
+    assert (bill["bomFormat"], bill["metadata"]["component"]["name"]) == ("CycloneDX", "orders")
+    assert [component["name"] for component in bill["components"]] == ["idna"]
 
     shutil.rmtree(image / "src")
     app = subprocess.run([image / ".venv/bin/app"], capture_output=True, text=True, check=True)
@@ -165,3 +207,16 @@ def test_a_dependency_that_is_not_locked_fails_the_build(
     with pytest.raises(subprocess.CalledProcessError) as failure:
         build(small_service, small_service / "ci/Dockerfile", "build", tmp_path / "app")
     assert "iniconfig" in failure.value.stderr
+
+
+@pytest.mark.parametrize("small_service", ["a folder"], indirect=True)
+def test_a_package_that_is_not_the_one_that_was_locked_fails_the_build(
+    small_service: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = small_service / "uv.lock"
+    text = lock.read_text("utf-8")
+    lock.write_text(re.sub(r'"sha256:[0-9a-f]{64}"', f'"sha256:{"0" * 64}"', text), "utf-8")
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
+    with pytest.raises(subprocess.CalledProcessError) as failure:
+        build(small_service, small_service / "ci/Dockerfile", "dependencies", tmp_path / "app")
+    assert "Hash mismatch" in failure.value.stderr

@@ -1,18 +1,14 @@
-"""Builds the application: its lifespan, its routers, its one error handler."""
+"""Builds the application of its parts, and serves it."""
 
 import os
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import lru_cache, partial
-from http import HTTPStatus
 
 import uvicorn
 from fastapi import APIRouter, Depends, FastAPI, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
-from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from src.about import DESCRIPTION, TITLE, VERSION
@@ -20,16 +16,11 @@ from src.dependencies.caller import caller_needed, verification
 from src.dependencies.config import Settings, get_config
 from src.dependencies.config_error import ConfigError
 from src.dependencies.database import create_engine, create_sessions
-from src.dependencies.database_faults import (
-    DATABASE_ERRORS,
-    cause,
-    unavailable,
-)
 from src.dependencies.http_client import create_http_client
-from src.dependencies.logger import configure_logging, logger
+from src.dependencies.logger import configure_logging
 from src.dependencies.metrics import sending_metrics
 from src.dependencies.tracer import configure_tracing
-from src.exceptions import BaseError
+from src.error_handlers import ERROR_HANDLERS, handle_error
 from src.middleware import (
     ForwardedMiddleware,
     HeadersMiddleware,
@@ -39,7 +30,7 @@ from src.middleware import (
     is_probe,
 )
 from src.routers import open_to_all, routers
-from src.schemas import ErrorResponse, errors
+from src.schemas import errors
 
 
 @asynccontextmanager
@@ -59,52 +50,6 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
             yield
     await engine.dispose()
     provider.shutdown()
-
-
-async def handle_error(request: Request, error: Exception) -> JSONResponse:
-    """The answer to any error. A crash says nothing of its cause."""
-    headers = None
-    if isinstance(error, BaseError):
-        headers = error.headers
-        body = ErrorResponse(
-            status_code=error.status_code, message=error.message
-        )
-    elif isinstance(error, RequestValidationError):
-        body = ErrorResponse(
-            status_code=422, message="Validation failed", data=faults(error)
-        )
-    elif isinstance(error, HTTPException):
-        headers = error.headers
-        body = ErrorResponse(
-            status_code=error.status_code, message=str(error.detail)
-        )
-    else:
-        phrase = HTTPStatus.INTERNAL_SERVER_ERROR.phrase
-        body = ErrorResponse(status_code=500, message=phrase)
-    return JSONResponse(body.model_dump(), body.status_code, headers)
-
-
-async def handle_database_error(
-    request: Request, error: Exception
-) -> JSONResponse:
-    """503 for what will pass by itself; anything else is a crash."""
-    away = unavailable(error)
-    if away is None:
-        raise error
-    logger.warning({"message": away.message, "cause": cause(error)})
-    return await handle_error(request, away)
-
-
-def faults(error: RequestValidationError) -> dict[str, list[str]]:
-    """Each field of the request with its faults."""
-    found: dict[str, list[str]] = {}
-    for fault in error.errors():
-        where, *path = fault["loc"]
-        if fault["type"] == "json_invalid":
-            path = []  # where in the text it is, not in which field
-        field = ".".join(str(part) for part in path) or str(where)
-        found.setdefault(field, []).append(fault["msg"])
-    return found
 
 
 def create_app(
@@ -133,10 +78,8 @@ def create_app(
     )
     app.state.settings = settings
     app.dependency_overrides[get_config] = lambda: settings
-    for handled in (BaseError, HTTPException, RequestValidationError):
-        app.add_exception_handler(handled, handle_error)
-    for database_error in DATABASE_ERRORS:
-        app.add_exception_handler(database_error, handle_database_error)
+    for kind, handler in ERROR_HANDLERS.items():
+        app.add_exception_handler(kind, handler)
     add_middleware(app, settings)
     for router in served:
         if settings.auth.issuer and router not in open_to_all:

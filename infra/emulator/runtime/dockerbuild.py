@@ -161,10 +161,10 @@ class _Work:
             case ["uv", "sync", *_]:
                 self.say(f"RUN {command}")
                 self._sync(stage, step, words, kept)
-            case ["uv", "pip", "check", *_]:
+            case ["uv", "pip", "check", *_] | ["uv", "export", *_]:
                 self.say(f"RUN {command}")
                 self._call(stage, step, words)
-            case ["pip" | "pip3", "install", *what] if _only_uv(what):
+            case ["pip" | "pip3", "install", *what] if self._only_uv(step, what):
                 self.say(f"RUN {command}: passed over, the emulator has its own uv")
             case [("useradd" | "groupadd" | "adduser" | "addgroup" | "usermod"), *_]:
                 self.say(f"RUN {command}: passed over, there are no accounts without a container")
@@ -173,6 +173,16 @@ class _Work:
                     f"line {step.instruction.line}: the emulator has no container to run this in: "
                     f"{command}"
                 )
+
+    def _only_uv(self, step: Step, what: list[str]) -> bool:
+        """Whether nothing but uv is asked of pip, be it in a file of the context."""
+        names: list[str] = []
+        files = {target: source for source, target in self.plan.mounts(step)}
+        for word in (word for word in what if not word.startswith("-")):
+            listed = self.plan.context.files.get(files.get(word, ""))
+            lines = listed.read_text("utf-8").splitlines() if listed else [word]
+            names += [line.split()[0] for line in lines if re.match(r"\w", line)]
+        return bool(names) and all(re.fullmatch(r"uv([=<>~!].*)?", name) for name in names)
 
     def _sync(self, stage: Stage, step: Step, words: list[str], kept: Path) -> None:
         inside = within(step.config.folder, VENV)
@@ -244,11 +254,6 @@ def _commands(instruction: Instruction) -> list[str]:
                 f"line {instruction.line}: the emulator has no container to run this in: {command}"
             )
     return commands
-
-
-def _only_uv(what: list[str]) -> bool:
-    names = [word for word in what if not word.startswith("-")]
-    return bool(names) and all(re.fullmatch(r"uv([=<>~!].*)?", name) for name in names)
 
 
 def _copy_file(source: Path, target: Path) -> None:

@@ -53,6 +53,7 @@ class BaseRow(SQLModel):
 
 
 class BaseInput(SQLModel):
-    """What a caller sends: a field that we do not know is refused."""
+    """What a caller sends: a field that we do not know is refused, and so is
+    NaN, which JSON does not have."""
 
-    model_config = {"extra": "forbid"}
+    model_config = {"extra": "forbid", "allow_inf_nan": False}

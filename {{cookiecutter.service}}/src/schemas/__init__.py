@@ -1,6 +1,7 @@
 """The shapes of requests and answers that are no entity's own."""
 
 from src.schemas.errors import errors
+from src.schemas.faults import faults
 from src.schemas.response import (
     ErrorResponse,
     Page,
@@ -16,4 +17,5 @@ __all__ = [
     "Paging",
     "Response",
     "errors",
+    "faults",
 ]

@@ -41,8 +41,8 @@ class Page[T](BaseModel):
         )
 
 
-class PageQuery(BaseModel):
-    """Which page: the first is 1."""
+class PageQuery(BaseModel, extra="forbid"):
+    """Which page: the first is 1. A parameter it does not know is refused."""
 
     page: Annotated[int, Field(ge=1, le=1_000_000)] = 1
     size: Annotated[int, Field(ge=1, le=500)] = 100
