@@ -1,0 +1,57 @@
+"""The generated service as a process, restarted when it dies, as Cloud Run does it."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+COMMAND = ("-c", "from src import server; server()")
+ERROR = '"severity": "ERROR"'
+LOG_LINES = 10
+POLL = 0.02
+
+
+class Service:
+    """A service's process, one after another."""
+
+    def __init__(self, python: Path, folder: Path, variables: Mapping[str, str], log: Path) -> None:
+        self.restarts = -1
+        self._python, self._folder, self._variables, self._log = python, folder, variables, log
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def run(self) -> None:
+        """Starts it, and again whenever it ends; kills it when this is cancelled."""
+        try:
+            while True:
+                with self._log.open("ab") as log:
+                    self._process = await asyncio.create_subprocess_exec(
+                        self._python,
+                        *COMMAND,
+                        cwd=self._folder,
+                        env=self._variables,
+                        stdin=asyncio.subprocess.DEVNULL,
+                        stdout=log,
+                        stderr=log,
+                    )
+                self.restarts += 1
+                await self._process.wait()
+        finally:
+            if self._process is not None and self._process.returncode is None:
+                self._process.kill()
+                await self._process.wait()
+
+    @asynccontextmanager
+    async def ended_by(self, sent: signal.Signals) -> AsyncIterator[None]:
+        """The process gets a signal; at the end of this another one is in its place."""
+        assert self._process is not None
+        before = self.restarts
+        self._process.send_signal(sent)
+        yield
+        while self.restarts == before:
+            await asyncio.sleep(POLL)
+
+    def errors(self) -> list[str]:
+        """The last errors that it logged."""
+        lines = self._log.read_text("utf-8", "replace").splitlines()
+        return [line for line in lines if ERROR in line][-LOG_LINES:]
