@@ -1,14 +1,16 @@
 """The generated service as a process, restarted when it dies, as Cloud Run does it."""
 
 import asyncio
+import json
 import signal
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 COMMAND = ("-c", "from src import server; server()")
-ERROR = '"severity": "ERROR"'
 LOG_LINES = 10
+TO_DRAIN = 10.0
+"""Seconds that Cloud Run gives a process after SIGTERM."""
 POLL = 0.02
 
 
@@ -45,13 +47,21 @@ class Service:
     async def ended_by(self, sent: signal.Signals) -> AsyncIterator[None]:
         """The process gets a signal; at the end of this another one is in its place."""
         assert self._process is not None
-        before = self.restarts
-        self._process.send_signal(sent)
+        process, before = self._process, self.restarts
+        process.send_signal(sent)
         yield
+        try:
+            await asyncio.wait_for(process.wait(), TO_DRAIN)
+        except TimeoutError:
+            process.kill()
         while self.restarts == before:
             await asyncio.sleep(POLL)
 
     def errors(self) -> list[str]:
-        """The last errors that it logged."""
-        lines = self._log.read_text("utf-8", "replace").splitlines()
-        return [line for line in lines if ERROR in line][-LOG_LINES:]
+        """What the last errors were that its log has, each with the end of its traceback."""
+        found = []
+        for line in self._log.read_text("utf-8", "replace").splitlines():
+            if line.startswith("{") and (entry := json.loads(line)).get("severity") == "ERROR":
+                end = str(entry.get("stack_trace", "")).rpartition("\n")[2]
+                found.append(f"{entry['message']} {end}".rstrip())
+        return found[-LOG_LINES:]

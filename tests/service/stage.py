@@ -41,8 +41,8 @@ class Theatre:
     def __init__(self, stage: Stage, load: Load) -> None:
         self.stage, self.load, self.journal = stage, load, load.journal
 
-    async def live(self, given: Round) -> Tally:
-        """A round. Raises NoSmallDiskError, and AssertionError with what must not have happened."""
+    async def live(self, given: Round) -> tuple[Tally, list[str]]:
+        """A round: what it met, and what must not have happened. Raises NoSmallDiskError."""
         if given.kind in ON_A_SMALL_DISK and self.stage.database.disk is None:
             raise NoSmallDiskError
         self.load.forget()
@@ -57,9 +57,8 @@ class Theatre:
             await self.load.more(given.after)
         await self.load.each_writes()
         self.journal.compare(await stage.database.contents())
-        assert not self.journal.faults, "\n".join(self.journal.told + stage.service.errors())
         after = Counter(service=stage.service.restarts, database=stage.database.restarts)
-        return Tally(
+        tally = Tally(
             rounds=Counter([given.kind]),
             troubled=Counter([given.kind] if self.load.troubled else []),
             answers=self.load.answers,
@@ -67,6 +66,8 @@ class Theatre:
             restarts=after - before,
             slowest={given.kind: self.load.slowest},
         )
+        faults = self.journal.told
+        return tally, [*faults, *stage.service.errors()] if faults else []
 
     async def recovers(self) -> None:
         """Returns when the service says that it is ready, or has not in all that time."""
@@ -109,7 +110,8 @@ async def performing(baked: Baked, database: Database, log: Path) -> AsyncIterat
     finally:
         database.end()
         supervisor.cancel()
-        await asyncio.gather(keeper, supervisor, return_exceptions=True)
+        await asyncio.wait([keeper, supervisor])
+        keeper.result()
 
 
 def short_waits(baked: Baked) -> list[str]:
