@@ -57,11 +57,11 @@ class Service:
         while self.restarts == before:
             await asyncio.sleep(POLL)
 
-    def errors(self) -> list[str]:
-        """What the last errors were that its log has, each with the end of its traceback."""
+    def crashes(self) -> list[str]:
+        """The last errors that its log has with a traceback, each with the end of that."""
         found = []
         for line in self._log.read_text("utf-8", "replace").splitlines():
-            if line.startswith("{") and (entry := json.loads(line)).get("severity") == "ERROR":
-                end = str(entry.get("stack_trace", "")).rpartition("\n")[2]
-                found.append(f"{entry['message']} {end}".rstrip())
+            if line.startswith("{") and (entry := json.loads(line)).get("stack_trace"):
+                end = entry["stack_trace"].rpartition("\n")[2]
+                found.append(f"logged: {entry['message']}: {end}")
         return found[-LOG_LINES:]

@@ -67,7 +67,7 @@ class Theatre:
             slowest={given.kind: self.load.slowest},
         )
         faults = self.journal.told
-        return tally, [*faults, *stage.service.errors()] if faults else []
+        return tally, [*faults, *stage.service.crashes()] if faults else []
 
     async def recovers(self) -> None:
         """Returns when the service says that it is ready, or has not in all that time."""
