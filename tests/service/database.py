@@ -114,7 +114,7 @@ class Database:
                     await asyncio.to_thread(self.server.psql, FILL_LOG)
             yield
         finally:
-            ballast.unlink()
+            ballast.unlink(missing_ok=True)
 
 
 def fill(ballast: Path) -> None:

@@ -60,11 +60,6 @@ class Round:
     resumes: bool
     """Whether dead connections come to life again, or are reset."""
 
-    @property
-    def told(self) -> str:
-        """It in words."""
-        return f"seed {self.seed}, {self.kind}: {self}"
-
 
 def round_of(seed: int) -> Round:
     """The round of a seed; each kind in its turn."""

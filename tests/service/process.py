@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import signal
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -9,6 +10,8 @@ from pathlib import Path
 
 COMMAND = ("-c", "from src import server; server()")
 LOG_LINES = 10
+RAISED = re.compile(r"[\w.]+(Error|Exception|Timeout)\b")
+"""How the line of a traceback begins that names the exception."""
 TO_DRAIN = 10.0
 """Seconds that Cloud Run gives a process after SIGTERM."""
 POLL = 0.02
@@ -58,10 +61,10 @@ class Service:
             await asyncio.sleep(POLL)
 
     def crashes(self) -> list[str]:
-        """The last errors that its log has with a traceback, each with the end of that."""
+        """The last errors that its log has with a traceback, each with what was raised."""
         found = []
         for line in self._log.read_text("utf-8", "replace").splitlines():
             if line.startswith("{") and (entry := json.loads(line)).get("stack_trace"):
-                end = entry["stack_trace"].rpartition("\n")[2]
-                found.append(f"logged: {entry['message']}: {end}")
+                raised = [text for text in entry["stack_trace"].splitlines() if RAISED.match(text)]
+                found.append(f"logged: {entry['message']}: {(raised or ['?'])[-1]:.400}")
         return found[-LOG_LINES:]

@@ -18,6 +18,8 @@ from tests.infra.seeds import words
 
 SLICE = 12
 """One round of each kind."""
+FEW, MANY = 10, 100
+"""Rounds after which requests must have failed, and after which in those of each kind."""
 PROPERTY = "kills"
 
 
@@ -69,8 +71,13 @@ class Tally:
     @property
     def blindness(self) -> str:
         """What makes the rounds say less than they seem to, "" for nothing."""
+        if self.rounds.total() < FEW:
+            return ""
+        if self.troubled.total() * 2 < self.rounds.total():
+            return "most rounds disturbed nobody"
         calm = sorted(self.rounds.keys() - self.troubled.keys())
-        return f"these disturbed nobody: {', '.join(calm)}" if calm else ""
+        many = self.rounds.total() >= MANY
+        return f"these disturbed nobody: {', '.join(calm)}" if calm and many else ""
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:

@@ -54,9 +54,11 @@ def test_a_seed_always_stands_for_the_same() -> None:
 
 
 def test_rounds_that_disturbed_nobody_are_no_success() -> None:
-    rounds = Counter({"service killed": 2, "disk full": 1})
+    rounds = Counter({"service killed": 90, "disk full": 10})
     assert not Tally(rounds=rounds, troubled=rounds).blindness
-    calm = Tally(rounds=rounds, troubled=Counter({"service killed": 1}))
+    calm = Tally(rounds=rounds, troubled=Counter({"service killed": 49}))
+    assert calm.blindness == "most rounds disturbed nobody"
+    calm.troubled["service killed"] = 50
     assert calm.blindness == "these disturbed nobody: disk full"
 
 
