@@ -1,4 +1,4 @@
-"""Fixtures for generated services; the property test's options; no run leaves anything behind."""
+"""Fixtures for generated services; the seeded tests' options; no run leaves anything behind."""
 
 import signal
 from collections.abc import Callable
@@ -6,8 +6,9 @@ from collections.abc import Callable
 import pytest
 from pytest_cookies.plugin import Cookies  # type: ignore[import-untyped]
 
-from tests.infra.seeds import pytest_addoption
+from tests.infra import seeds
 from tests.leftovers import pytest_configure, pytest_sessionfinish
+from tests.service import rounds
 from tests.template.bakes import Baked, bake
 
 __all__ = [
@@ -22,6 +23,13 @@ __all__ = [
 # A shell that runs the tests in the background has them, and all that they start, ignore Ctrl-C.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    """The options of the tests that run seeds."""
+    seeds.pytest_addoption(parser, pluginmanager)
+    rounds.pytest_addoption(parser, pluginmanager)
+
 
 type Bake = Callable[..., Baked]
 
