@@ -5,13 +5,13 @@
 Rows: get (by id), page (100 of 10,000 with the total), insert, health, start, memory, workers. All
 of them run when none is named. Besides: `--flat` samples the memory over 10 minutes, `--also
 FOLDER` lets another generated service (with its .venv) run as well, for before and after, and
-`--skip NAME` leaves a contestant out.
+`--skip WORD` leaves out who has it in the name.
 
 The bench generates the service, installs what its image has, and migrates and fills one
 PostgreSQL. The contestants (bench/contestants/service/) have the same table, endpoints, answers to
 the byte (checked at the start), virtual environment, uvicorn and size of pool. In each round all
-are started, and then warmed and measured at an endpoint, one after another, then at the next, so
-that noise falls on all. A ratio is the median of the rounds' ratios.
+are started and warmed, and then measured for a second each, in turn, until each had its seconds:
+noise falls on all. Figures are medians of these seconds, and a ratio the median of their ratios.
 
 The server has a core of its own; PostgreSQL, and the load of 32 connections, have the others. The
 load is wrk's where it is installed, else bench/load.py's. An answer that is not 2xx ends the
@@ -39,7 +39,7 @@ from time import perf_counter
 
 from servers import Running, StartError, running
 from stage import Contestant, Cores, Stage, pinned, set_up
-from tables import OURS, Sample, print_table, ratios, raw
+from tables import ASYNC, LIMIT, OURS, SYNC, Sample, print_table, ratios, raw
 
 HERE = Path(__file__).parent
 CONNECTIONS = 32
@@ -63,7 +63,8 @@ class Bench:
     memory: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
     def round(self, every: Sequence[Contestant], endpoints: Sequence[str]) -> None:
-        """Starts all contestants, then measures each endpoint of one after the other."""
+        """Starts all contestants, then measures one endpoint after the other, in slices."""
+        slices = max(1, round(self.seconds))
         with ExitStack() as stack:
             servers = [stack.enter_context(running(each, self.cores)) for each in every]
             for server in servers:
@@ -71,7 +72,8 @@ class Bench:
             for endpoint in endpoints:
                 for server in servers:
                     self.load(server, endpoint, WARM_SECONDS)
-                    sample = self.load(server, endpoint, self.seconds)
+                for server in servers * slices:
+                    sample = self.load(server, endpoint, self.seconds / slices)
                     self.samples[server.contestant.name, endpoint].append(sample)
 
     def load(self, server: Running, endpoint: str, seconds: float) -> Sample:
@@ -167,9 +169,9 @@ def contestants(stage: Stage, also: list[str], skip: list[str]) -> list[Contesta
     every = [
         stage.generated(OURS, stage.service),
         *others,
-        stage.written("limit", "limit"),
-        stage.written("async SQLModel", "async_sqlmodel"),
-        stage.written("sync SQLModel", "sync_sqlmodel"),
+        stage.written(LIMIT, "limit"),
+        stage.written(ASYNC, "async_sqlmodel"),
+        stage.written(SYNC, "sync_sqlmodel"),
     ]
     return [each for each in every if not any(word in each.name for word in skip)]
 
@@ -197,7 +199,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--flat", action="store_true", help="memory over 10 minutes")
     parser.add_argument("--also", action="append", default=[], metavar="FOLDER")
-    parser.add_argument("--skip", action="append", default=[], metavar="NAME")
+    parser.add_argument("--skip", action="append", default=[], metavar="WORD")
     given = parser.parse_args()
     for unknown in set(given.rows) - set(ROWS):
         parser.error(f"there is no row {unknown!r}: {', '.join(ROWS)}")
