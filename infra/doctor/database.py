@@ -13,6 +13,7 @@ from infra.yaml_file import Value
 CHECK = "connections"
 SETTINGS = "src/dependencies/config.py"
 SECTION = "DatabaseSettings"
+WORKERS = "SERVER__WORKERS"
 SIZE = "pool_size"
 OVERFLOW = "pool_overflow"
 RESERVED = 3
@@ -37,11 +38,16 @@ class Pool:
 
     size: int
     overflow: int
+    workers: int = 1
 
     @property
     def most(self) -> int:
-        """Both together."""
-        return self.size + self.overflow
+        """Both together, in each of its processes."""
+        return self.workers * (self.size + self.overflow)
+
+    def __str__(self) -> str:
+        processes = f"{self.workers} workers × " if self.workers > 1 else ""  # noqa: RUF001
+        return f"{processes}(pool {self.size} + overflow {self.overflow})"
 
 
 def connections(context: Context) -> list[Finding]:
@@ -54,7 +60,7 @@ def connections(context: Context) -> list[Finding]:
     instances = environment.service.max_instances
     wanted = instances * pool.most
     text = (
-        f"{instances} instances × (pool {pool.size} + overflow {pool.overflow}) = {wanted} "  # noqa: RUF001
+        f"{instances} instances × {pool} = {wanted} "  # noqa: RUF001
         f"connections of the {have} that {source}"
     )
     left = have - RESERVED
@@ -70,8 +76,9 @@ def fix(left: int, pool: Pool, instances: int) -> str:
     choices = [f'database.flags.max_connections: "{instances * pool.most + RESERVED}"']
     if left >= pool.most:
         choices.append(f"service.max_instances: {left // pool.most}")
-    if left // instances > pool.overflow:
-        choices.append(f'config.DATABASE__POOL_SIZE: "{left // instances - pool.overflow}"')
+    processes = instances * pool.workers
+    if left // processes > pool.overflow:
+        choices.append(f'config.DATABASE__POOL_SIZE: "{left // processes - pool.overflow}"')
     return f"Set {', or '.join(choices)}, or a larger database.tier"
 
 
@@ -94,13 +101,17 @@ def pool_of(context: Context) -> Pool:
     defaults = defaults_of(context.folder / SETTINGS)
     variables = variables_of(context)
 
+    workers = variables.get(WORKERS, 1)
+    if not str(workers).isdecimal():
+        raise Unreadable(f"{WORKERS} is no number: {workers}")
+
     def value(name: str) -> int:
         given = variables.get(f"DATABASE__{name.upper()}", defaults.get(name))
         if given is None or not str(given).isdecimal():
             raise Unreadable(f"neither a variable nor {SETTINGS} says the {name} of {SECTION}")
         return int(str(given))
 
-    return Pool(value(SIZE), value(OVERFLOW))
+    return Pool(value(SIZE), value(OVERFLOW), int(str(workers)))
 
 
 def defaults_of(path: Path) -> dict[str, int]:

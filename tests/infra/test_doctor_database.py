@@ -98,6 +98,13 @@ def test_variables_win_over_the_settings_defaults(folder: Path) -> None:
     assert (pool.size, pool.overflow, pool.most) == (5, 10, 15)
 
 
+def test_each_worker_has_a_pool(folder: Path) -> None:
+    config = {"SERVER__WORKERS": "2", "DATABASE__POOL_SIZE": "5", "DATABASE__POOL_OVERFLOW": "0"}
+    (found,) = connections(context(folder, service=instances(3), config=config))
+    assert "3 instances × 2 workers × (pool 5 + overflow 0) = 30 connections" in found.text  # noqa: RUF001
+    assert pool_of(context(folder, config=config)).most == 10
+
+
 def test_settings_of_the_services_own_are_read(folder: Path) -> None:
     text = (folder / SETTINGS).read_text("utf-8")
     assert "pool_size: Count = 20" in text
