@@ -80,17 +80,18 @@ DEPENDENCIES = words("""
     pip-audit pip-requirements-parser platformdirs pluggy pre-commit proto-plus protobuf psutil
     py-serializable pyasn1 pyasn1-modules pycparser pydantic pydantic-core pydantic-settings
     pygments pyjwt pyparsing pyrate-limiter pytest pytest-asyncio pytest-cov pytest-xdist
-    python-discovery python-dotenv python-json-logger pyyaml requests rich ruff schemathesis
-    sortedcontainers sqlalchemy sqlmodel starlette tomli tomli-w types-pyyaml typing-extensions
-    typing-inspection urllib3 uvicorn uvloop virtualenv watchfiles websockets werkzeug
+    python-discovery python-dotenv pyyaml requests rich ruff schemathesis sortedcontainers
+    sqlalchemy sqlmodel starlette tomli tomli-w types-pyyaml typing-extensions typing-inspection
+    urllib3 uvicorn uvloop virtualenv watchfiles websockets werkzeug
 """)
 
 # What the service has already: files named like an entity's, packages, variables, routes, tables.
 SERVICE_NAMES = words("""
-    about alembic_version app base base_repository behind_a_pooler body_flood browser caller config
-    cors database database_outage db docs error errors forwarded health http_client issuer_keys
-    kept_secrets layers logger main metric migration migrations page request_limits response server
-    server_shutdown src tests tracer
+    about alembic_version api_contract app base base_repository behind_a_pooler body_flood browser
+    caller class_injection config cors database database_outage database_session db docs error
+    errors forwarded health hostile_requests http_client issuer_keys kept_secrets layers logger main
+    metric metrics migration migrations page request_limits response server server_shutdown src
+    tests tracer
 """)
 # The classes that stand beside an entity's own in its files.
 SERVICE_CLASSES = words("""

@@ -18,12 +18,12 @@ from alembic import command
 from alembic.config import Config as AlembicConfig
 from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient
-from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
-from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from src.dependencies.config import Settings, get_config
 from src.dependencies.database import create_engine
 from src.main import create_app, lifespan
+from tests.sessions import SessionsOfOne
 
 if TYPE_CHECKING:
     from infra.emulator.postgres import Server
@@ -120,12 +120,7 @@ async def app(
     """
     own = started_app.state.sessions
     async with engine.connect() as connection, connection.begin() as all_of_it:
-        started_app.state.sessions = async_sessionmaker(
-            connection,
-            class_=AsyncSession,
-            expire_on_commit=False,
-            join_transaction_mode="create_savepoint",
-        )
+        started_app.state.sessions = SessionsOfOne(connection)
         yield started_app
         await all_of_it.rollback()
     started_app.state.sessions = own

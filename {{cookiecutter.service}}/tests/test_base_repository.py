@@ -1,6 +1,7 @@
 """What every repository inherits, on a table of the test's own."""
 
 from collections.abc import AsyncIterator
+from datetime import datetime
 from uuid import UUID, uuid4
 
 import pytest
@@ -8,12 +9,12 @@ from sqlalchemy import CheckConstraint, MetaData
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel import Field, SQLModel
-from sqlmodel.ext.asyncio.session import AsyncSession
 
 from src.exceptions import BaseError
 from src.models import BaseRow
 from src.repositories.base_repository import BaseRepository
 from src.schemas import PageQuery
+from tests.sessions import SavepointSession
 
 
 class NoteBase(SQLModel):
@@ -30,6 +31,14 @@ class Note(NoteBase, BaseRow, table=True):
     __table_args__ = (CheckConstraint("length > 0"),)
 
 
+class NotePublic(NoteBase):
+    """What is seen of a note."""
+
+    id: UUID
+    created_at: datetime
+    updated_at: datetime
+
+
 class NoteNotFoundError(BaseError):
     """There is no such note."""
 
@@ -44,10 +53,11 @@ class NoteAlreadyExistsError(BaseError):
         super().__init__("This note already exists", 409)
 
 
-class NoteRepository(BaseRepository[Note]):
+class NoteRepository(BaseRepository[NotePublic]):
     """The notes."""
 
     table = Note
+    public = NotePublic
     not_found = NoteNotFoundError
     already_exists = NoteAlreadyExistsError
 
@@ -57,15 +67,16 @@ async def notes(engine: AsyncEngine) -> AsyncIterator[NoteRepository]:
     """The repository, in a transaction that is rolled back."""
     async with engine.connect() as connection:
         await connection.run_sync(Note.metadata.create_all)
-        async with AsyncSession(connection) as session:
-            yield NoteRepository(session)
+        session = SavepointSession(connection)
+        yield NoteRepository(session)
+        await session.finish(commit=False)
         await connection.rollback()
 
 
 async def test_created_is_found(notes: NoteRepository) -> None:
     note = await notes.create(NoteBase(word="a"))
     assert note.created_at.tzinfo is not None
-    assert await notes.get(note.id) is note
+    assert await notes.get(note.id) == note
 
 
 async def test_a_page_is_in_the_order_of_creation(
@@ -75,17 +86,27 @@ async def test_a_page_is_in_the_order_of_creation(
         await notes.create(NoteBase(word=word))
     page, total = await notes.list(PageQuery(page=2, size=2))
     assert ([note.word for note in page], total) == (["b"], 3)
+    assert await notes.list(PageQuery(page=3, size=2)) == ([], 3)
 
 
 async def test_an_update_writes_what_is_given(notes: NoteRepository) -> None:
     note = await notes.create(NoteBase(word="a", length=5))
-    await notes.update(note.id, NoteBase.model_construct({"word"}, word="b"))
-    assert (note.word, note.length) == ("b", 5)
+    change = NoteBase.model_construct({"word"}, word="b")
+    changed = await notes.update(note.id, change)
+    assert (changed.word, changed.length) == ("b", 5)
+    assert await notes.get(note.id) == changed
+
+
+async def test_an_update_of_nothing_changes_nothing(
+    notes: NoteRepository,
+) -> None:
+    note = await notes.create(NoteBase(word="a"))
+    assert await notes.update(note.id, NoteBase.model_construct(set())) == note
 
 
 async def test_deleted_is_not_found(notes: NoteRepository) -> None:
     note = await notes.create(NoteBase(word="a"))
-    assert await notes.delete(note.id) is note
+    assert await notes.delete(note.id) == note
     with pytest.raises(NoteNotFoundError):
         await notes.get(note.id)
 

@@ -81,7 +81,7 @@ async def test_nothing_is_kept_on_a_connection(
 ) -> None:
     async with serving(settings, pooler=True) as (app, client):
         assert (await client.get("/backend")).status_code == 200
-        async with app.state.sessions() as session:
+        async with app.state.sessions.open() as session:
             connection = await session.connection()
             for _ in range(2):
                 query = text("SELECT CAST(:number AS int)")

@@ -80,15 +80,17 @@ async def test_a_good_token_names_its_caller(
 @pytest.mark.parametrize(
     "changes",
     [
-        {"aud": ["another", AUDIENCE]},
-        {"exp": int(time()) - 1},  # within the leeway
-        {"nbf": int(time()) - 5},
+        lambda: {"aud": ["another", AUDIENCE]},
+        lambda: {"exp": int(time()) - 1},  # within the leeway
+        lambda: {"nbf": int(time()) - 5},
     ],
 )
 async def test_what_a_token_may_say(
-    client: AsyncClient, issuer: Issuer, changes: dict[str, object]
+    client: AsyncClient,
+    issuer: Issuer,
+    changes: Callable[[], dict[str, object]],
 ) -> None:
-    token = issuer.token("rsa", **changes)
+    token = issuer.token("rsa", **changes())
     answer = await client.get("/whoami", headers=bearer(token))
     assert answer.status_code == 200, answer.text
 

@@ -14,9 +14,9 @@ from src.dependencies.config import DatabaseSettings, Settings
 from src.dependencies.database import (
     Database,
     create_engine,
-    create_sessions,
     database_url,
 )
+from src.dependencies.database_session import Sessions
 from src.main import create_app
 
 
@@ -27,7 +27,7 @@ async def writer(
     """An application whose sessions really commit, to a table whose words
     are checked to be unique at the commit only."""
     app = create_app(settings)
-    app.state.sessions = create_sessions(engine)
+    app.state.sessions = Sessions(engine)
 
     @app.post("/words/{word}")
     async def write(word: str, database: Database, fail: bool = False) -> str:

@@ -118,7 +118,7 @@ async def test_a_request_whose_connection_is_cut(client: AsyncClient) -> None:
 async def test_a_spent_pool(settings: Settings) -> None:
     options = {"pool_size": 1, "pool_overflow": 0, "pool_wait_seconds": 0.05}
     async with serving(settings, **options) as (app, client):
-        async with app.state.sessions() as session:
+        async with app.state.sessions.open() as session:
             await session.connection()
             assert_come_back_later(await client.get("/backend"))
             assert_come_back_later(await client.get("/health"))
@@ -137,7 +137,7 @@ async def test_a_lock_that_is_not_to_be_had(
 ) -> None:
     lock = "SELECT pg_advisory_xact_lock(1)"
     async with serving(settings, lock_seconds=0.05) as (app, other):
-        async with app.state.sessions() as session:
+        async with app.state.sessions.open() as session:
             connection = await session.connection()
             await connection.exec_driver_sql(lock)
             assert_come_back_later(await run(other, lock))
@@ -220,7 +220,7 @@ async def test_a_connection_says_who_it_is_and_what_it_may_hold(
         "idle_in_transaction_session_timeout",
     ]
     async with serving(settings, **options) as (app, _):
-        async with app.state.sessions() as session:
+        async with app.state.sessions.open() as session:
             connection = await session.connection()
             shown = [
                 (await connection.exec_driver_sql(f"SHOW {name}")).scalar_one()

@@ -6,7 +6,8 @@ import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
 
-from src.dependencies.database import create_engine, create_sessions
+from src.dependencies.database import create_engine
+from src.dependencies.database_session import Sessions
 
 
 @pytest.fixture
@@ -18,7 +19,7 @@ async def without_database(
         update={"host": "127.0.0.1", "port": unused_tcp_port}
     )
     engine = create_engine(settings)
-    monkeypatch.setattr(app.state, "sessions", create_sessions(engine))
+    monkeypatch.setattr(app.state, "sessions", Sessions(engine))
     yield
     await engine.dispose()
 

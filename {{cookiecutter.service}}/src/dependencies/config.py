@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, override
 
-from fastapi import Depends
+from fastapi import Depends, Request
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
@@ -54,6 +54,7 @@ class ServerSettings(Section):
     host: str = "127.0.0.1"
     port: Port = 8000
     reload: bool = False
+    workers: Count = 1
     shutdown_seconds: Annotated[int, Field(ge=1, le=10)] = 6
     keep_alive_seconds: Count = 75
     read_seconds: Seconds = 20
@@ -251,4 +252,10 @@ def get_config() -> Settings:
     return load_config()
 
 
-Config = Annotated[Settings, Depends(get_config)]
+async def get_settings(request: Request) -> Settings:
+    """The application's configuration."""
+    settings: Settings = request.app.state.settings
+    return settings
+
+
+Config = Annotated[Settings, Depends(get_settings)]

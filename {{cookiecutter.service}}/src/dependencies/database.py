@@ -5,21 +5,22 @@ pyproject.toml), so the package does not export it.
 """
 
 from collections.abc import AsyncIterator
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Request
-from sqlalchemy import URL
-from sqlalchemy.ext.asyncio import (
-    AsyncEngine,
-    async_sessionmaker,
-    create_async_engine,
-)
-from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlalchemy import URL, event
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from src.dependencies.config import DatabaseSettings
+from src.dependencies.database_connection import connect_args
 from src.dependencies.database_faults import discard_what_is_lost
-from src.dependencies.database_session import connect_args
+from src.dependencies.database_session import DatabaseSession, Sessions
 from src.dependencies.metrics import MeasuredPool
+
+# HTTP's methods that change nothing (RFC 9110, section 9.2.1).
+SAFE = {"GET", "HEAD", "OPTIONS"}
 
 
 def database_url(settings: DatabaseSettings) -> URL:
@@ -45,31 +46,36 @@ def create_engine(settings: DatabaseSettings) -> AsyncEngine:
         max_overflow=settings.pool_overflow,
         pool_timeout=settings.pool_wait_seconds,
         pool_recycle=settings.pool_recycle_seconds,
-        pool_pre_ping=True,
         hide_parameters=True,  # in errors, which are logged
         connect_args=connect_args(settings),
     )
+    event.listen(engine.sync_engine, "checkout", check)
     discard_what_is_lost(engine)
     return engine
 
 
-def create_sessions(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
-    """Makes sessions whose entities stay readable after the commit."""
-    return async_sessionmaker(
-        engine, class_=AsyncSession, expire_on_commit=False
-    )
+def check(connection: Any, entry: ConnectionPoolEntry, proxy: Any) -> None:
+    """Has the pool replace a connection that the server has closed. asyncpg
+    knows; a ping would be three round trips before each statement."""
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError
 
 
-async def get_session(request: Request) -> AsyncIterator[AsyncSession]:
+async def get_session(request: Request) -> AsyncIterator[DatabaseSession]:
     """The request's session: committed when the endpoint returns, rolled
     back when it raises.
 
     The scope "function" below makes FastAPI do so before it sends the
     response, so a failed commit is an error and never hides behind a 200.
     """
-    sessions: async_sessionmaker[AsyncSession] = request.app.state.sessions
-    async with sessions.begin() as session:
+    sessions: Sessions = request.app.state.sessions
+    session = sessions.open(may_write=request.method not in SAFE)
+    try:
         yield session
+    except BaseException:
+        await session.finish(commit=False)
+        raise
+    await session.finish(commit=True)
 
 
-Database = Annotated[AsyncSession, Depends(get_session, scope="function")]
+Database = Annotated[DatabaseSession, Depends(get_session, scope="function")]

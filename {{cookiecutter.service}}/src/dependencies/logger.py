@@ -5,6 +5,7 @@ its trace and its span are added to every line by themselves.
 Fields: Google Cloud, "Structured logging", special fields in JSON payloads.
 """
 
+import json
 import logging
 import sys
 from contextvars import ContextVar
@@ -17,18 +18,25 @@ from opentelemetry.trace import (
     format_trace_id,
     get_current_span,
 )
-from pythonjsonlogger.json import JsonFormatter
+from pydantic_core import to_json
 
 from src.dependencies.config import Settings
 from src.dependencies.redaction import RedactingFormatter, secrets_of
 
 SEVERITIES = {"WARN": "WARNING", "FATAL": "CRITICAL", "NOTSET": "DEFAULT"}
 
+# What every record has, and uvicorn's text for a terminal.
+STANDARD = logging.makeLogRecord({}).__dict__.keys() | {
+    "color_message",
+    "message",
+    "taskName",
+}
+
 logger = logging.getLogger("src")
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
 
-def get_logger() -> logging.Logger:
+async def get_logger() -> logging.Logger:
     """The service's logger."""
     return logger
 
@@ -36,46 +44,51 @@ def get_logger() -> logging.Logger:
 Logger = Annotated[logging.Logger, Depends(get_logger)]
 
 
-class CloudFormatter(JsonFormatter):
+class CloudFormatter(logging.Formatter):
     """One JSON object a line, as Cloud Logging reads it."""
 
     def __init__(self, project: str | None) -> None:
-        super().__init__("%(message)s", json_ensure_ascii=False)
-        self.project = project
+        super().__init__()
+        self.trace_prefix = f"projects/{project}/traces/" if project else ""
 
     @override
-    def add_fields(
-        self,
-        log_data: dict[str, Any],
-        record: logging.LogRecord,
-        message_dict: dict[str, Any],
-    ) -> None:
-        """Adds the special fields to the line's own."""
-        super().add_fields(log_data, record, message_dict)
-        name = record.levelname
-        log_data["severity"] = SEVERITIES.get(name, name)
-        log_data["time"] = datetime.fromtimestamp(record.created, UTC)
-        log_data["logger"] = record.name
-        log_data.pop("color_message", None)  # uvicorn's, for a terminal
-        if trace := log_data.pop("exc_info", None):
-            log_data["stack_trace"] = trace
-        log_data |= self.context()
+    def format(self, record: logging.LogRecord) -> str:
+        """The line: its own fields, then the special ones."""
+        line = fields_of(record)
+        line["severity"] = SEVERITIES.get(record.levelname, record.levelname)
+        line["time"] = datetime.fromtimestamp(record.created, UTC).isoformat()
+        line["logger"] = record.name
+        if record.exc_info:
+            line["stack_trace"] = self.formatException(record.exc_info)
+        self.add_context(line)
+        try:
+            return to_json(line, fallback=str, inf_nan_mode="strings").decode()
+        except ValueError:
+            # Half a surrogate pair, say, which is no UTF-8.
+            return json.dumps(line, default=str)
 
-    def context(self) -> dict[str, Any]:
-        """The request and the span that the line belongs to."""
-        context: dict[str, Any] = {}
+    def add_context(self, line: dict[str, Any]) -> None:
+        """Adds the request and the span that the line belongs to."""
         if (request := request_id.get()) is not None:
-            context["request_id"] = request
+            line["request_id"] = request
         span = get_current_span().get_span_context()
         if span.is_valid:
-            trace = format_trace_id(span.trace_id)
-            if self.project:
-                trace = f"projects/{self.project}/traces/{trace}"
-            prefix = "logging.googleapis.com"
-            context[f"{prefix}/trace"] = trace
-            context[f"{prefix}/spanId"] = format_span_id(span.span_id)
-            context[f"{prefix}/trace_sampled"] = span.trace_flags.sampled
-        return context
+            trace = self.trace_prefix + format_trace_id(span.trace_id)
+            line["logging.googleapis.com/trace"] = trace
+            line["logging.googleapis.com/spanId"] = format_span_id(span.span_id)
+            sampled = span.trace_flags.sampled
+            line["logging.googleapis.com/trace_sampled"] = sampled
+
+
+def fields_of(record: logging.LogRecord) -> dict[str, Any]:
+    """The dict that was logged, or the text, and what `extra` added."""
+    if isinstance(record.msg, dict):
+        fields = dict(record.msg)
+    else:
+        fields = {"message": record.getMessage()}
+    for name in record.__dict__.keys() - STANDARD:
+        fields[name] = record.__dict__[name]
+    return fields
 
 
 class TextFormatter(logging.Formatter):
@@ -115,6 +128,7 @@ def configure_logging(settings: Settings) -> None:
         else CloudFormatter(settings.google_cloud_project)
     )
     handler.setFormatter(RedactingFormatter(formatter, secrets_of(settings)))
+    omit_what_no_line_shows()
     logging.basicConfig(handlers=[handler], level="WARNING", force=True)
     logger.setLevel(settings.logger.level)
     logging.getLogger("uvicorn").setLevel("INFO")
@@ -122,3 +136,12 @@ def configure_logging(settings: Settings) -> None:
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).propagate = True
     logging.getLogger("uvicorn.access").disabled = True
+
+
+def omit_what_no_line_shows() -> None:
+    """Where a line was logged, and by which thread, process and task, costs
+    more to find out than the line: Python, "Logging HOWTO", Optimization."""
+    logging._srcfile = None
+    logging.logThreads = logging.logProcesses = False
+    logging.logMultiprocessing = False
+    logging.logAsyncioTasks = False  # type: ignore[attr-defined]

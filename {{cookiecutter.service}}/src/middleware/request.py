@@ -4,20 +4,20 @@ crash. Pure ASGI, so that it costs no task and no queue."""
 import logging
 import re
 from collections.abc import Awaitable, Callable
+from secrets import token_hex
 from time import perf_counter
-from uuid import uuid4
 
 from fastapi import Request
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from src.dependencies.logger import logger, request_id
 from src.dependencies.metrics import requests
+from src.dependencies.tracer import tracer
 
 PROBES = {"/health", "/live"}
-REQUEST_ID = "x-request-id"
+REQUEST_ID = b"x-request-id"
 # What may stand in a log line and in a header of ours.
-VALID_ID = re.compile(r"[A-Za-z0-9._:/-]{1,128}")
+VALID_ID = re.compile(rb"[A-Za-z0-9._:/-]{1,128}")
 
 
 class RequestMiddleware:
@@ -38,8 +38,10 @@ class RequestMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        id = id_of(Headers(scope=scope))
+        id = id_of(scope)
+        id_header = (REQUEST_ID, id.encode())
         token = request_id.set(id)
+        traced = None if is_probe(scope) else tracer.begin(scope)
         started = perf_counter()
         status = 0
 
@@ -47,7 +49,7 @@ class RequestMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)[REQUEST_ID] = id
+                message["headers"] = [*message["headers"], id_header]
             await send(message)
 
         try:
@@ -59,12 +61,13 @@ class RequestMiddleware:
             answer = await self.on_crash(Request(scope), error)
             await answer(scope, receive, send_with_id)
         finally:
-            if not is_probe(scope):
+            if traced is not None:
                 seconds = perf_counter() - started
                 log_request(scope, status, seconds)
                 requests.record(
                     scope["method"], route_of(scope), status, seconds
                 )
+                tracer.end(*traced, scope, status)
             request_id.reset(token)
 
 
@@ -79,10 +82,12 @@ def route_of(scope: Scope) -> str | None:
     return path
 
 
-def id_of(headers: Headers) -> str:
+def id_of(scope: Scope) -> str:
     """The caller's id for the request where it is a harmless one, or ours."""
-    given = headers.get(REQUEST_ID, "")
-    return given if VALID_ID.fullmatch(given) else uuid4().hex
+    for name, value in scope["headers"]:
+        if name == REQUEST_ID and VALID_ID.fullmatch(value):
+            return str(value, "ascii")
+    return token_hex(16)
 
 
 def log_request(scope: Scope, status: int, seconds: float) -> None:

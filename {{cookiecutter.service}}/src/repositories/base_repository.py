@@ -1,81 +1,90 @@
 """The queries every entity needs, and what their failures mean."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy.exc import IntegrityError, NoResultFound
-from sqlmodel import SQLModel, col, func, select
+from sqlalchemy import Executable, Row
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import SQLModel
 
 from src.dependencies.database import Database
 from src.exceptions import BaseError
 from src.models import BaseRow
+from src.repositories.statements import ID, LIMIT, OFFSET, TOTAL, Statements
 from src.schemas import PageQuery
 
 UNIQUE_VIOLATION = "23505"
 
 
-class BaseRepository[Row: BaseRow]:
+class BaseRepository[Public: SQLModel]:
     """Create, read, update and delete the rows of one table.
 
-    A subclass names its table and its two errors. Nothing commits here: the
-    session does when the endpoint returns.
+    A subclass names its table, what a caller sees of a row, and its two
+    errors. Nothing commits here: the session does when the endpoint returns.
+    Queries of its own go through `self.database`: `fetch` for columns, as
+    here, or anything that an `AsyncSession` does for entities.
     """
 
-    table: type[Row]
+    table: ClassVar[type[BaseRow]]
+    public: type[Public]
     not_found: Callable[[UUID], BaseError]
     already_exists: Callable[[], BaseError]
+    statements: Statements[Public]
+
+    def __init_subclass__(cls) -> None:
+        cls.statements = Statements(cls.table, cls.public)
 
     def __init__(self, database: Database) -> None:
         self.database = database
 
-    async def create(self, new: SQLModel) -> Row:
+    async def create(self, new: SQLModel) -> Public:
         """Inserts a row. Raises the entity's already-exists error."""
-        row = self.table.model_validate(new)
-        self.database.add(row)
-        await self._flush()
-        return row
+        rows = await self._write(self.statements.insert, new.model_dump())
+        return self.statements.one(rows[0])
 
-    async def get(self, id: UUID) -> Row:
+    async def get(self, id: UUID) -> Public:
         """The row with the id. Raises the entity's not-found error."""
-        query = select(self.table).where(col(self.table.id) == id)
-        try:
-            row = (await self.database.exec(query)).one()
-        except NoResultFound:
-            raise self.not_found(id) from None
-        return row
+        rows = await self.database.fetch(self.statements.get, {ID: id})
+        return self._the_only(rows, id)
 
-    async def list(self, page: PageQuery) -> tuple[Sequence[Row], int]:
+    async def list(self, page: PageQuery) -> tuple[Sequence[Public], int]:
         """A page of rows, the oldest first, and the number of all."""
-        total = await self.database.exec(
-            select(func.count()).select_from(self.table)
+        rows = await self.database.fetch(
+            self.statements.list, {OFFSET: page.offset, LIMIT: page.size}
         )
-        rows = await self.database.exec(
-            select(self.table)
-            .order_by(col(self.table.created_at), col(self.table.id))
-            .offset(page.offset)
-            .limit(page.size)
-        )
-        return rows.all(), total.one()
+        if rows:
+            return self.statements.many(rows), rows[0]._mapping[TOTAL]
+        # Behind the last page there is no row to tell the number.
+        total = await self.database.fetch(self.statements.total)
+        return [], total[0][0]
 
-    async def update(self, id: UUID, changes: SQLModel) -> Row:
+    async def update(self, id: UUID, changes: SQLModel) -> Public:
         """Writes the fields that were given. Raises both errors."""
-        row = await self.get(id)
-        row.sqlmodel_update(changes.model_dump(exclude_unset=True))
-        await self._flush()
-        return row
+        given = changes.model_dump(exclude_unset=True)
+        if not given:
+            return await self.get(id)
+        rows = await self._write(self.statements.update, {ID: id, **given})
+        return self._the_only(rows, id)
 
-    async def delete(self, id: UUID) -> Row:
+    async def delete(self, id: UUID) -> Public:
         """Removes the row and returns it. Raises the not-found error."""
-        row = await self.get(id)
-        await self.database.delete(row)
-        await self._flush()
-        return row
+        rows = await self._write(self.statements.delete, {ID: id})
+        return self._the_only(rows, id)
 
-    async def _flush(self) -> None:
-        """Sends the changes, and says what a unique violation means."""
+    async def _write(
+        self, statement: Executable, values: Mapping[str, Any]
+    ) -> Sequence[Row[Any]]:
+        """Runs the statement, and says what a unique violation means."""
         try:
-            await self.database.flush()
+            return await self.database.fetch(statement, values)
         except IntegrityError as error:
             if getattr(error.orig, "sqlstate", None) == UNIQUE_VIOLATION:
                 raise self.already_exists() from error
             raise
+
+    def _the_only(self, rows: Sequence[Row[Any]], id: UUID) -> Public:
+        """The row that was found by its id. Raises the not-found error."""
+        if not rows:
+            raise self.not_found(id)
+        return self.statements.one(rows[0])

@@ -6,6 +6,8 @@ from sqlmodel import select
 from src.dependencies.database import Database
 from src.exceptions import DatabaseUnavailableError
 
+PING = select(1)
+
 
 class HealthRepository:
     """The database's health."""
@@ -17,6 +19,6 @@ class HealthRepository:
         """Returns when the database answers, or raises
         DatabaseUnavailableError."""
         try:
-            await self.database.exec(select(1))
+            await self.database.fetch(PING)
         except (OSError, SQLAlchemyError) as error:
             raise DatabaseUnavailableError from error

@@ -1,0 +1,136 @@
+"""A request's session: when it is in a transaction, and what is in it."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from sqlalchemy import MetaData, func
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlmodel import Field, SQLModel, col, insert, select
+
+from src.dependencies.database_session import Sessions
+
+
+class Word(SQLModel, table=True):
+    """A table that Alembic does not see."""
+
+    __tablename__ = "session_words"
+    metadata = MetaData()
+    word: str = Field(primary_key=True)
+
+
+WORDS = select(Word.word).order_by(Word.word)
+ADD = insert(Word).returning(col(Word.word))
+TRANSACTION = select(func.pg_current_xact_id())
+
+
+@pytest.fixture
+async def sessions(engine: AsyncEngine) -> AsyncIterator[Sessions]:
+    """Sessions that really commit."""
+    async with engine.begin() as connection:
+        await connection.run_sync(Word.metadata.create_all)
+    yield Sessions(engine)
+    async with engine.begin() as connection:
+        await connection.run_sync(Word.metadata.drop_all)
+
+
+async def words(sessions: Sessions) -> list[str]:
+    """The table, as another session sees it."""
+    session = sessions.open(may_write=False)
+    return [row.word for row in await session.fetch(WORDS)]
+
+
+async def test_reading_is_in_no_transaction_and_holds_no_connection(
+    sessions: Sessions, engine: AsyncEngine
+) -> None:
+    session = sessions.open(may_write=False)
+    ids = [(await session.fetch(TRANSACTION))[0][0] for _ in range(2)]
+    assert ids[0] != ids[1]
+    assert engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+    await session.finish(commit=True)
+
+
+async def test_what_may_write_is_one_transaction(
+    sessions: Sessions, engine: AsyncEngine
+) -> None:
+    session = sessions.open()
+    ids = [(await session.fetch(TRANSACTION))[0][0] for _ in range(2)]
+    session.add(Word(word="by the session"))
+    assert [row.word for row in await session.fetch(WORDS)]
+    ids.append((await session.exec(TRANSACTION)).one())
+    assert len(set(ids)) == 1
+    assert await words(sessions) == []
+    await session.finish(commit=True)
+    assert await words(sessions) == ["by the session"]
+    assert engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("commit", [True, False])
+async def test_writing_while_reading_begins_a_transaction(
+    sessions: Sessions, commit: bool
+) -> None:
+    session = sessions.open(may_write=False)
+    assert await session.fetch(WORDS) == []
+    for word in ("a", "b"):
+        await session.fetch(ADD, {"word": word})
+    assert len(await session.fetch(WORDS)) == 2
+    assert await words(sessions) == []
+    await session.finish(commit=commit)
+    assert await words(sessions) == (["a", "b"] if commit else [])
+
+
+async def test_a_lock_taken_while_reading_is_held(sessions: Sessions) -> None:
+    writer = sessions.open()
+    writer.add(Word(word="a"))
+    await writer.finish(commit=True)
+    session = sessions.open(may_write=False)
+    await session.fetch(WORDS.with_for_update())
+    other = sessions.open(may_write=False)
+    free = WORDS.with_for_update(skip_locked=True)
+    assert await other.fetch(free) == []
+    await session.finish(commit=True)
+    assert len(await other.fetch(free)) == 1
+    await other.finish(commit=True)
+
+
+async def test_entities_can_be_read_and_written(sessions: Sessions) -> None:
+    session = sessions.open(may_write=False)
+    session.add(Word(word="a"))
+    await session.finish(commit=True)
+    reader = sessions.open(may_write=False)
+    assert [each.word for each in await reader.exec(select(Word))] == ["a"]
+    await reader.finish(commit=True)
+
+
+async def test_a_failed_write_leaves_nothing(
+    sessions: Sessions, engine: AsyncEngine
+) -> None:
+    session = sessions.open()
+    await session.fetch(ADD, {"word": "a"})
+    with pytest.raises(IntegrityError):
+        await session.fetch(ADD, {"word": "a"})
+    await session.finish(commit=False)
+    assert await words(sessions) == []
+    assert engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+
+
+async def test_a_part_can_be_committed_or_rolled_back(
+    sessions: Sessions, engine: AsyncEngine
+) -> None:
+    async with sessions.open() as session:
+        await session.fetch(ADD, {"word": "a"})
+        await session.commit()
+        assert await words(sessions) == ["a"]
+        await session.fetch(ADD, {"word": "b"})
+        await session.rollback()
+        async with session.begin():
+            await session.fetch(ADD, {"word": "c"})
+        assert await words(sessions) == ["a", "c"]
+        async with session.begin():
+            async with session.begin_nested() as part:
+                await session.fetch(ADD, {"word": "d"})
+                await part.rollback()
+            session.add(Word(word="e"))
+        await session.fetch(ADD, {"word": "f"})
+    assert await words(sessions) == ["a", "c", "e"]
+    assert engine.pool.checkedout() == 0  # type: ignore[attr-defined]
