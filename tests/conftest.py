@@ -1,6 +1,8 @@
 """Fixtures for generated services; the seeded tests' options; no run leaves anything behind."""
 
+import os
 import signal
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -23,6 +25,10 @@ __all__ = [
 # A shell that runs the tests in the background has them, and all that they start, ignore Ctrl-C.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# The tests start many processes: each would compile all its modules, and leave nothing to the next.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:

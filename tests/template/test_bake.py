@@ -41,12 +41,23 @@ ENDPOINTS = {
 
 
 @pytest.mark.parametrize("answers", SERVICES.values(), ids=SERVICES)
-def test_a_service_passes_its_own_checks(baked: Bake, answers: dict[str, str]) -> None:
-    service = baked(**answers)
-    service.passes("invoke", "lint")
-    output = service.passes("invoke", "test")
+def test_a_service_passes_its_own_lint(baked: Bake, answers: dict[str, str]) -> None:
+    baked(**answers).passes("invoke", "lint")
+
+
+@pytest.mark.parametrize("name", ["defaults", "no-entity"])
+def test_a_service_passes_its_own_tests(baked: Bake, name: str) -> None:
+    output = baked(**SERVICES[name]).passes("invoke", "test")
     assert re.search(r"\d+ passed", output)
     assert "Required test coverage of 95.0% reached" in output
+
+
+@pytest.mark.parametrize("name", ["irregular-plural", "sorted-first", "hostile"])
+def test_a_service_passes_the_tests_that_its_answers_reach(baked: Bake, name: str) -> None:
+    answers = SERVICES[name]
+    reached = [f"tests/test_{each}.py" for each in (answers["entity"], "docs", "layers", "migrations")]
+    output = baked(**answers).passes("pytest", "-q", *reached)
+    assert re.search(r"\d+ passed", output)
 
 
 @pytest.mark.parametrize(("name", "path"), ENDPOINTS.items())
