@@ -10,8 +10,9 @@ FOLDER` lets another generated service (with its .venv) run as well, for before 
 The bench generates the service, installs what its image has, and migrates and fills one
 PostgreSQL. The contestants (bench/contestants/service/) have the same table, endpoints, answers to
 the byte (checked at the start), virtual environment, uvicorn and size of pool. In each round all
-are started and warmed, and then measured for a second each, in turn, until each had its seconds:
-noise falls on all. Figures are medians of these seconds, and a ratio the median of their ratios.
+are started and warmed, and then measured in turn: noise falls on all. Figures are medians of the
+rounds, and a ratio the median of their ratios. A measurement is long enough for its first moment,
+when 32 connections come at once, to be less than one in a hundred requests.
 
 The server has a core of its own; PostgreSQL, and the load of 32 connections, have the others. The
 load is wrk's where it is installed, else bench/load.py's. An answer that is not 2xx ends the
@@ -63,8 +64,7 @@ class Bench:
     memory: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
     def round(self, every: Sequence[Contestant], endpoints: Sequence[str]) -> None:
-        """Starts all contestants, then measures one endpoint after the other, in slices."""
-        slices = max(1, round(self.seconds))
+        """Starts all contestants, then measures one endpoint after the other."""
         with ExitStack() as stack:
             servers = [stack.enter_context(running(each, self.cores)) for each in every]
             for server in servers:
@@ -72,8 +72,8 @@ class Bench:
             for endpoint in endpoints:
                 for server in servers:
                     self.load(server, endpoint, WARM_SECONDS)
-                for server in servers * slices:
-                    sample = self.load(server, endpoint, self.seconds / slices)
+                for server in servers:
+                    sample = self.load(server, endpoint, self.seconds)
                     self.samples[server.contestant.name, endpoint].append(sample)
 
     def load(self, server: Running, endpoint: str, seconds: float) -> Sample:
