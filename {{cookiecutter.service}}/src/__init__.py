@@ -4,6 +4,7 @@ Both are imported on first use: a migration imports `src.models` and must not
 build the application on the way.
 """
 
+import gc
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ def __getattr__(name: str) -> Any:
     """Gives `app` or `server` when it is first asked for (PEP 562)."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    # What is imported stays: nothing to collect until the service has started.
+    gc.disable()
     from src import main
 
     return main.server if name == "server" else main.get_app()

@@ -17,6 +17,7 @@ from src.schemas import ErrorResponse
 # A caller may send requests before it has our answers, so many.
 MAX_PIPELINED = 16
 CONNECTIONS_PER_REQUEST = 4
+READ_BYTES = 64 * 1024  # as much as uvicorn keeps of a body that waits
 # At the end, so long for a request that was on its way already.
 LINGER_SECONDS = 0.5
 
@@ -52,6 +53,8 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begins, and makes room where there are too many."""
         super().connection_made(transport)
+        # asyncio reads up to 256 KiB at once, for which each would have room.
+        transport.max_size = READ_BYTES  # type: ignore[attr-defined]
         most = self.limits.max_concurrency * CONNECTIONS_PER_REQUEST
         if len(self.connections) > most:
             self.make_room()

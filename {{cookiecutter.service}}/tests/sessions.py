@@ -5,6 +5,7 @@ from typing import override
 
 from sqlalchemy import Connection, NestedTransaction
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.pool import PoolProxiedConnection
 
 from src.dependencies.database_session import DatabaseSession, Sessions
 
@@ -14,15 +15,19 @@ class SavepointSession(DatabaseSession):
 
     def __init__(self, connection: AsyncConnection) -> None:
         super().__init__(connection.engine)
-        self.connection_of_all = connection.sync_connection
+        assert connection.sync_connection is not None
+        self.root = connection.sync_connection
         self.savepoint: NestedTransaction | None = None
 
     @override
-    def begun(self) -> Connection:
-        assert self.connection_of_all is not None
+    def begun(self) -> PoolProxiedConnection:
+        return self.join().connection
+
+    @override
+    def join(self) -> Connection:
         if not self.has_begun:
-            self.savepoint = self.connection_of_all.begin_nested()
-        return self.connection_of_all
+            self.savepoint = self.root.begin_nested()
+        return self.root
 
     @property
     @override

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from src.connection import READ_BYTES
 from src.dependencies.config import ServerSettings
 from tests.processes import TEST_SERVER, Service, running
 
@@ -14,12 +15,8 @@ MIB = 1024 * 1024
 CALLERS = 400
 LIMITS = ServerSettings()
 # Of bodies: each is there twice while its parts are put together. Of each
-# connection: what the kernel's buffer gives at once, and what uvicorn holds.
-BOUND = (
-    2 * LIMITS.max_bodies_bytes
-    + LIMITS.max_concurrency * 2 * 256 * 1024
-    + 32 * MIB
-)
+# connection: what is read at once, and what uvicorn holds.
+BOUND = 2 * LIMITS.max_bodies_bytes + CALLERS * 2 * READ_BYTES + 32 * MIB
 REQUEST = (
     b"POST /bodies HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
     b"Content-Length: %d\r\n\r\n" % MIB

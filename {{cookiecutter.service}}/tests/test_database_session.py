@@ -3,11 +3,12 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from sqlalchemy import MetaData, func
+from sqlalchemy import MetaData, String, func
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel import Field, SQLModel, col, insert, select
 
+from src.dependencies.database_query import Query
 from src.dependencies.database_session import Sessions
 
 
@@ -19,9 +20,12 @@ class Word(SQLModel, table=True):
     word: str = Field(primary_key=True)
 
 
-WORDS = select(Word.word).order_by(Word.word)
-ADD = insert(Word).returning(col(Word.word))
-TRANSACTION = select(func.pg_current_xact_id())
+WORDS = Query(select(Word.word).order_by(Word.word))
+LOCKED = Query(select(Word.word).with_for_update())
+FREE = Query(select(Word.word).with_for_update(skip_locked=True))
+ADD = Query(insert(Word).returning(col(Word.word)), ["word"])
+NOW = select(func.pg_current_xact_id().cast(String).label("id"))
+TRANSACTION = Query(NOW)
 
 
 @pytest.fixture
@@ -37,14 +41,14 @@ async def sessions(engine: AsyncEngine) -> AsyncIterator[Sessions]:
 async def words(sessions: Sessions) -> list[str]:
     """The table, as another session sees it."""
     session = sessions.open(may_write=False)
-    return [row.word for row in await session.fetch(WORDS)]
+    return [row["word"] for row in await session.fetch(WORDS)]
 
 
 async def test_reading_is_in_no_transaction_and_holds_no_connection(
     sessions: Sessions, engine: AsyncEngine
 ) -> None:
     session = sessions.open(may_write=False)
-    ids = [(await session.fetch(TRANSACTION))[0][0] for _ in range(2)]
+    ids = [(await session.fetch(TRANSACTION))[0]["id"] for _ in range(2)]
     assert ids[0] != ids[1]
     assert engine.pool.checkedout() == 0  # type: ignore[attr-defined]
     await session.finish(commit=True)
@@ -54,10 +58,10 @@ async def test_what_may_write_is_one_transaction(
     sessions: Sessions, engine: AsyncEngine
 ) -> None:
     session = sessions.open()
-    ids = [(await session.fetch(TRANSACTION))[0][0] for _ in range(2)]
+    ids = [(await session.fetch(TRANSACTION))[0]["id"] for _ in range(2)]
     session.add(Word(word="by the session"))
-    assert [row.word for row in await session.fetch(WORDS)]
-    ids.append((await session.exec(TRANSACTION)).one())
+    assert [row["word"] for row in await session.fetch(WORDS)]
+    ids.append((await session.exec(NOW)).one())
     assert len(set(ids)) == 1
     assert await words(sessions) == []
     await session.finish(commit=True)
@@ -84,12 +88,11 @@ async def test_a_lock_taken_while_reading_is_held(sessions: Sessions) -> None:
     writer.add(Word(word="a"))
     await writer.finish(commit=True)
     session = sessions.open(may_write=False)
-    await session.fetch(WORDS.with_for_update())
+    await session.fetch(LOCKED)
     other = sessions.open(may_write=False)
-    free = WORDS.with_for_update(skip_locked=True)
-    assert await other.fetch(free) == []
+    assert await other.fetch(FREE) == []
     await session.finish(commit=True)
-    assert len(await other.fetch(free)) == 1
+    assert len(await other.fetch(FREE)) == 1
     await other.finish(commit=True)
 
 

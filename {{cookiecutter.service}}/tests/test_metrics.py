@@ -21,10 +21,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from src.dependencies import google_metrics
 from src.dependencies.config import Settings
 from src.dependencies.database import create_engine
+from src.dependencies.database_pool import FairPool
 from src.dependencies.metrics import (
     BOUNDS,
     LoopLag,
-    MeasuredPool,
     Requests,
     requests,
     sending_metrics,
@@ -76,7 +76,7 @@ async def test_the_pool_knows_who_waits(settings: Settings) -> None:
         update={"pool_size": 1, "pool_wait_seconds": 0.01}
     )
     engine = create_engine(one)
-    assert isinstance(engine.pool, MeasuredPool)
+    assert isinstance(engine.pool, FairPool)
     async with engine.connect() as connection:
         await connection.execute(text("SELECT 1"))
         engine.pool.take_most_waiting()

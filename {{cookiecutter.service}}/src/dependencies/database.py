@@ -16,11 +16,13 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from src.dependencies.config import DatabaseSettings
 from src.dependencies.database_connection import connect_args
 from src.dependencies.database_faults import discard_what_is_lost
+from src.dependencies.database_pool import FairPool
 from src.dependencies.database_session import DatabaseSession, Sessions
-from src.dependencies.metrics import MeasuredPool
 
 # HTTP's methods that change nothing (RFC 9110, section 9.2.1).
 SAFE = {"GET", "HEAD", "OPTIONS"}
+# Where a request's session is, for whoever asks for it a second time.
+SESSION = "src.session"
 
 
 def database_url(settings: DatabaseSettings) -> URL:
@@ -41,7 +43,7 @@ def create_engine(settings: DatabaseSettings) -> AsyncEngine:
     """The engine and its pool. It connects at the first query, not here."""
     engine = create_async_engine(
         database_url(settings),
-        poolclass=MeasuredPool,
+        poolclass=FairPool,
         pool_size=settings.pool_size,
         max_overflow=settings.pool_overflow,
         pool_timeout=settings.pool_wait_seconds,
@@ -68,8 +70,13 @@ async def get_session(request: Request) -> AsyncIterator[DatabaseSession]:
     The scope "function" below makes FastAPI do so before it sends the
     response, so a failed commit is an error and never hides behind a 200.
     """
+    shared: DatabaseSession | None = request.scope.get(SESSION)
+    if shared is not None:
+        yield shared
+        return
     sessions: Sessions = request.app.state.sessions
     session = sessions.open(may_write=request.method not in SAFE)
+    request.scope[SESSION] = session
     try:
         yield session
     except BaseException:

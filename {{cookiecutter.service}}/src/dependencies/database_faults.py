@@ -12,7 +12,9 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.pool import PoolProxiedConnection
 
+from src.dependencies.database_query import DIALECT
 from src.exceptions import DatabaseUnavailableError
 
 # What the application's handler is registered for.
@@ -70,6 +72,49 @@ def unavailable(error: Exception) -> DatabaseUnavailableError | None:
     ):
         return DatabaseUnavailableError()
     return None
+
+
+def failure(
+    error: BaseException, sql: str | None = None, *, lost: bool = False
+) -> BaseException:
+    """The error as SQLAlchemy has it, without values: of its driver, or of
+    asyncpg itself. Another error stays what it is."""
+    driver = DIALECT.loaded_dbapi.Error
+    if isinstance(error, driver):
+        return DBAPIError.instance(
+            sql,
+            None,
+            error,
+            driver,
+            hide_parameters=True,
+            connection_invalidated=lost,
+            dialect=DIALECT,
+        )
+    if isinstance(
+        error, asyncpg.PostgresError | asyncpg.InterfaceError | OSError
+    ):
+        return DBAPIError(
+            sql,
+            None,
+            error,
+            hide_parameters=True,
+            connection_invalidated=lost,
+        )
+    return error
+
+
+def is_lost(connection: PoolProxiedConnection, error: BaseException) -> bool:
+    """Whether the connection will not get well: it is closed, no longer
+    answers, was left in the middle of something, or is a standby's now."""
+    driver: Any = connection.driver_connection
+    return (
+        driver is None
+        or driver.is_closed()
+        or isinstance(error, OSError)
+        or isinstance(error.__cause__, OSError)
+        or not isinstance(error, Exception)
+        or sqlstate(error) == READ_ONLY
+    )
 
 
 def sqlstate(error: BaseException | None) -> str:

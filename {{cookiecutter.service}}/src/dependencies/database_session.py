@@ -1,21 +1,24 @@
 """A request's session: SQLAlchemy's, with a short way beside it.
 
-Three round trips of four are BEGIN, ROLLBACK and a ping, and most of the time
-goes to entities that an answer does not need. So a session that reads stays
-out of transactions, and `fetch` gives rows of columns.
+Of a session's round trips three in four are BEGIN, ROLLBACK and a ping, and
+most of its time goes to entities that an answer does not need. So a request
+that reads stays out of transactions, and `fetch` gives rows of columns.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, override
 
-from sqlalchemy import Connection, Engine, Executable, Row
+from sqlalchemy import Connection, Engine
 from sqlalchemy.ext.asyncio import AsyncEngine
-from sqlalchemy.sql import Select
+from sqlalchemy.pool import PoolProxiedConnection
 from sqlalchemy.util import greenlet_spawn
 from sqlmodel import Session
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-Parameters = Mapping[str, Any]
+from src.dependencies.database_faults import failure, is_lost
+from src.dependencies.database_query import Query, Values, is_plain_select
+
+NOTHING: Values = {}
 
 
 class JoinedSession(Session):
@@ -52,65 +55,100 @@ class DatabaseSession(AsyncSession):
         self.sync_session.owner = self  # type: ignore[attr-defined]
         self.engine = writing.sync_engine
         self.reading = None if reading is None else reading.sync_engine
-        self.transaction: Connection | None = None
+        self.held: PoolProxiedConnection | None = None
+        self.joined: Connection | None = None
 
     async def fetch(
-        self, statement: Executable, parameters: Parameters | None = None
-    ) -> Sequence[Row[Any]]:
-        """The rows that a statement on columns gives, without entities. What
-        the session has not yet written is written first.
-
-        Build a statement once and give it parameters: then it is compiled
-        once too. Raises what SQLAlchemy does.
-        """
-        return await greenlet_spawn(self._fetch, statement, parameters)
-
-    def _fetch(
-        self, statement: Executable, parameters: Parameters | None
-    ) -> Sequence[Row[Any]]:
-        session = self.sync_session
-        bind: Engine | Connection
-        if session.in_transaction():
-            session.flush()
-            bind = session.connection(bind_arguments={"clause": statement})
+        self, query: Query, values: Values = NOTHING
+    ) -> Sequence[dict[str, Any]]:
+        """The rows that a query gives, by the names of its columns, without
+        entities. What the session has not yet written is written first.
+        Raises SQLAlchemy's errors."""
+        arguments = query.arguments(values)
+        if self.reading is None or not query.reads or self.is_busy:
+            records = await greenlet_spawn(self._fetch, query, arguments)
         else:
-            bind = self.bind_of(statement)
-        if isinstance(bind, Connection):
-            return bind.execute(statement, parameters).fetchall()
-        with bind.connect() as connection:
-            return connection.execute(statement, parameters).fetchall()
+            records = await self._read(query, arguments)
+        return query.rows(records)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether something has begun, here or in the ORM's half."""
+        return self.has_begun or self.sync_session.in_transaction()
+
+    async def _read(self, query: Query, arguments: list[Any]) -> list[Any]:
+        """A round trip, on any connection."""
+        connection = await greenlet_spawn(self._connect)
+        try:
+            driver: Any = connection.driver_connection
+            records: list[Any] = await driver.fetch(query.sql, *arguments)
+        except BaseException as error:
+            raise given_up(connection, error, query.sql) from error
+        finally:
+            connection.close()
+        return records
+
+    def _connect(self) -> PoolProxiedConnection:
+        try:
+            return self.engine.pool.connect()
+        except Exception as error:
+            raise failure(error) from error
+
+    def _fetch(self, query: Query, arguments: list[Any]) -> list[Any]:
+        """In the transaction."""
+        if self.sync_session.in_transaction():
+            self.sync_session.flush()
+            self.sync_session.connection()  # is then in the same transaction
+        connection = self.begun()
+        try:
+            cursor = connection.cursor()
+            cursor.execute(query.sql, arguments)
+            return list(cursor.fetchall())
+        except BaseException as error:
+            raise given_up(connection, error, query.sql) from error
 
     def bind_of(self, statement: Any) -> Engine | Connection:
-        """Where a statement runs: in the transaction, or outside of any."""
+        """Where the ORM's half runs a statement: in the transaction, or
+        outside of any."""
         if (
             self.reading is not None
             and not self.has_begun
             and is_plain_select(statement)
         ):
             return self.reading
-        return self.begun()
+        return self.join()
 
     @property
     def has_begun(self) -> bool:
         """Whether there is a transaction."""
-        return self.transaction is not None
+        return self.held is not None
 
-    def begun(self) -> Connection:
+    def begun(self) -> PoolProxiedConnection:
         """The connection of the transaction, which begins if need be."""
-        if self.transaction is None:
-            self.transaction = self.engine.connect()
-        return self.transaction
+        if self.held is None:
+            self.held = self._connect()
+        return self.held
+
+    def join(self) -> Connection:
+        """The same connection as SQLAlchemy has it."""
+        held = self.begun()
+        if self.joined is None:
+            self.joined = Connection(self.engine, held)
+        return self.joined
 
     def end(self, *, commit: bool) -> None:
         """Ends the transaction, if there is one, and lets its connection go."""
-        if self.transaction is None:
+        if self.held is None:
             return
+        held, joined = self.held, self.joined
+        self.held = self.joined = None
         try:
             if commit:
-                self.transaction.commit()
+                held.commit()
+        except BaseException as error:
+            raise given_up(held, error) from error
         finally:
-            self.transaction.close()
-            self.transaction = None
+            (joined or held).close()
 
     @override
     async def commit(self) -> None:
@@ -138,16 +176,30 @@ class DatabaseSession(AsyncSession):
 
     async def finish(self, *, commit: bool) -> None:
         """Commits or not, and closes. Raises what the commit does."""
-        session = self.sync_session
-        if self.has_begun or session.in_transaction():
+        if self.is_busy:
             await greenlet_spawn(self._finish, commit)
 
     def _finish(self, commit: bool) -> None:
-        try:
-            if commit:
-                self._commit()
-        finally:
-            self._close()
+        if self.sync_session.in_transaction():
+            try:
+                if commit:
+                    self._commit()
+            finally:
+                self._close()
+        else:  # which spares the ORM's half its own work
+            self.end(commit=commit)
+
+
+def given_up(
+    connection: PoolProxiedConnection,
+    error: BaseException,
+    sql: str | None = None,
+) -> BaseException:
+    """The error to raise. A connection that is lost goes out of the pool."""
+    lost = is_lost(connection, error)
+    if lost:
+        connection.invalidate(error)
+    return failure(error, sql, lost=lost)
 
 
 class Sessions:
@@ -163,8 +215,3 @@ class Sessions:
         return DatabaseSession(
             self.writing, None if may_write else self.reading
         )
-
-
-def is_plain_select(statement: Any) -> bool:
-    """Whether it changes nothing, and locks no row. A text may do anything."""
-    return isinstance(statement, Select) and statement._for_update_arg is None

@@ -35,12 +35,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from src.about import NAME, VERSION
 from src.dependencies.config import Settings
+from src.dependencies.database_pool import FairPool
 from src.dependencies.google_cloud import authorized_session
 from src.dependencies.metrics import (
     BOUNDS,
     Labels,
     LoopLag,
-    MeasuredPool,
     Requests,
     Series,
     requests,
@@ -136,8 +136,8 @@ def observe(
     """Has the pool and the event loop asked at each sending."""
     meter = provider.get_meter("src")
 
-    def pool() -> MeasuredPool:
-        assert isinstance(engine.pool, MeasuredPool)
+    def pool() -> FairPool:
+        assert isinstance(engine.pool, FairPool)
         return engine.pool
 
     def connections(options: CallbackOptions) -> Iterable[Observation]:

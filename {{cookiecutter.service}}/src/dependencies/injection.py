@@ -1,104 +1,168 @@
-"""Builds injected classes in the event loop.
+"""Builds what an endpoint is given, in the event loop and once for a request.
 
-FastAPI calls a class in `Depends()` in its thread pool, as it must with any
-function that could block; that costs more than most queries. Our classes only
-keep what they are given. So, before a router is served, each
-`Annotated[Class, Depends()]` of its endpoints becomes one async function that
-builds the class, and the classes that it is given.
+FastAPI calls a class in `Depends()` in its thread pool, as it must with what
+could block, and asks of each dependency all that one can have. Ours only keep
+what they are given. So classes, and async functions that need the request or
+nothing, are built here, together; whatever needs more is FastAPI's to solve.
 """
 
 import inspect
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from functools import wraps
 from typing import Annotated, Any, get_args, get_origin
 
-from fastapi import APIRouter, Depends
-from fastapi.params import Depends as Dependency
-from fastapi.routing import APIRoute
+from fastapi import Request
+from fastapi.params import Depends
 
-type Given = Mapping[str, Any]
-type Build = Callable[[Given], Any]
+type Recipe = Callable[["Given"], Awaitable[Any]]
 
-
-def build_in_event_loop(router: APIRouter) -> None:
-    """Prepares the endpoints of a router: call it before `include_router`,
-    which reads their signatures."""
-    for route in router.routes:
-        if isinstance(route, APIRoute):
-            endpoint: Any = route.endpoint
-            signature = inspect.signature(endpoint, eval_str=True)
-            endpoint.__signature__ = signature.replace(
-                parameters=[
-                    parameter.replace(annotation=injected(parameter.annotation))
-                    for parameter in signature.parameters.values()
-                ]
-            )
+ADDED = "request_of_injection"
 
 
-def injected(annotation: Any) -> Any:
-    """The annotation; where it injects a class, with a function instead."""
-    kind = class_of(annotation)
-    if kind is None:
-        return annotation
-    return Annotated[kind, Depends(factory(kind))]
+class Given:
+    """What was built for one request, by what built it."""
+
+    __slots__ = ("open", "request", "values")
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.values: dict[Any, Any] = {}
+        self.open: list[AsyncGenerator[Any]] = []
+
+    async def finish(self) -> None:
+        """Lets each generator go on to its end, the last one first."""
+        while self.open:
+            generator = self.open.pop()
+            async for _ in generator:
+                raise RuntimeError(f"{generator} yields more than once")
+
+    async def fail(self, error: BaseException) -> None:
+        """Raises the error where each generator waits."""
+        while self.open:
+            try:
+                await self.open.pop().athrow(error)
+            except BaseException as raised:
+                if raised is not error:
+                    raise
 
 
-def class_of(annotation: Any) -> type | None:
-    """The class that `Annotated[Class, Depends()]` injects."""
+def injected(endpoint: Callable[..., Any]) -> Callable[..., Any]:
+    """The endpoint, which builds what can be built here; FastAPI gives it the
+    rest. An endpoint that is not async, or streams, is left as it is."""
+    if not inspect.iscoroutinefunction(endpoint):
+        return endpoint
+    signature = inspect.signature(endpoint, eval_str=True)
+    recipes: dict[str, Recipe] = {}
+    kept: list[inspect.Parameter] = []
+    own = ADDED
+    for name, parameter in signature.parameters.items():
+        recipe = recipe_of(parameter.annotation)
+        if recipe is not None:
+            recipes[name] = recipe
+            continue
+        kept.append(parameter)
+        if parameter.annotation is Request:
+            own = name
+    if not recipes:
+        return endpoint
+    if own == ADDED:
+        keyword = inspect.Parameter.KEYWORD_ONLY
+        kept.append(inspect.Parameter(ADDED, keyword, annotation=Request))
+
+    @wraps(endpoint)
+    async def served(**values: Any) -> Any:
+        given = Given(values.pop(own) if own == ADDED else values[own])
+        try:
+            for name, recipe in recipes.items():
+                values[name] = await recipe(given)
+            answer = await endpoint(**values)
+        except BaseException as error:
+            await given.fail(error)
+            raise
+        await given.finish()
+        return answer
+
+    served.__signature__ = signature.replace(parameters=kept)  # type: ignore[attr-defined]
+    return served
+
+
+def recipe_of(annotation: Any) -> Recipe | None:
+    """How to build what `Annotated[…, Depends(…)]` asks for; None where that
+    is FastAPI's to do."""
     if get_origin(annotation) is not Annotated:
         return None
     kind, *metadata = get_args(annotation)
-    if not inspect.isclass(kind):
-        return None
     for each in metadata:
-        if isinstance(each, Dependency) and each.dependency in {None, kind}:
-            return kind
+        if isinstance(each, Depends):
+            target = each.dependency or kind
+            if not each.use_cache:
+                return None
+            if inspect.isclass(target):
+                return recipe_of_class(target)
+            return recipe_of_function(target, each.scope)
     return None
 
 
-def factory(kind: type) -> Callable[..., Any]:
-    """An async function that builds the class. Its parameters are what the
-    class and those in it are given from outside: FastAPI solves each once."""
-    needs: list[inspect.Parameter] = []
-    build = plan(kind, needs)
-
-    async def construct(**given: Any) -> Any:
-        return build(given)
-
-    construct.__name__ = kind.__name__
-    construct.__signature__ = inspect.Signature(needs)  # type: ignore[attr-defined]
-    return construct
-
-
-def plan(kind: type, needs: list[inspect.Parameter]) -> Build:
-    """How the class is built of what is given by name. Adds to the needs."""
-    parts: dict[str, Build] = {}
+def recipe_of_class(kind: type) -> Recipe | None:
+    """How to build a class, if all it is given can be built."""
+    parts: dict[str, Recipe] = {}
     signature = inspect.signature(kind, eval_str=True)
     for name, parameter in signature.parameters.items():
-        inner = class_of(parameter.annotation)
-        if inner is not None:
-            parts[name] = plan(inner, needs)
-        else:
-            parts[name] = partial(take, need(parameter, needs))
-    return partial(construct_with, kind, parts)
+        part = recipe_of(parameter.annotation)
+        if part is None:
+            return None
+        parts[name] = part
+
+    async def build(given: Given) -> Any:
+        values = given.values
+        if kind not in values:
+            needs = {name: await part(given) for name, part in parts.items()}
+            values[kind] = kind(**needs)
+        return values[kind]
+
+    return build
 
 
-def need(parameter: inspect.Parameter, needs: list[inspect.Parameter]) -> str:
-    """The name under which the parameter's value is given."""
-    for known in needs:
-        if known.annotation == parameter.annotation:
-            return known.name
-    name = f"need_{len(needs)}"
-    kind = inspect.Parameter.KEYWORD_ONLY
-    needs.append(parameter.replace(name=name, kind=kind))
-    return name
+def recipe_of_function(
+    function: Callable[..., Any], scope: str | None
+) -> Recipe | None:
+    """How to call an async function, or an async generator that ends with
+    the endpoint, if it needs the request or nothing."""
+    generates = inspect.isasyncgenfunction(function)
+    if not generates and not inspect.iscoroutinefunction(function):
+        return None
+    if generates and scope != "function":
+        return None
+    signature = inspect.signature(function, eval_str=True)
+    needs = [each.annotation for each in signature.parameters.values()]
+    if needs not in ([], [Request]):
+        return None
+
+    async def call(given: Given) -> Any:
+        values = given.values
+        if function not in values:
+            request = given.request
+            overrides = request.app.dependency_overrides
+            if overrides and function in overrides:
+                values[function] = await overridden(overrides[function], given)
+            elif generates:
+                generator = function(request) if needs else function()
+                values[function] = await anext(generator)
+                given.open.append(generator)
+            else:
+                values[function] = await (
+                    function(request) if needs else function()
+                )
+        return values[function]
+
+    return call
 
 
-def take(name: str, given: Given) -> Any:
-    """What is given by that name."""
-    return given[name]
-
-
-def construct_with(kind: type, parts: Mapping[str, Build], given: Given) -> Any:
-    """The class, with its parts."""
-    return kind(**{name: part(given) for name, part in parts.items()})
+async def overridden(function: Callable[..., Any], given: Given) -> Any:
+    """What a test's override gives instead: of the request, or of nothing."""
+    needs = inspect.signature(function).parameters
+    value: Any = function(given.request) if needs else function()
+    if isinstance(value, AsyncGenerator):
+        given.open.append(value)
+        return await anext(value)
+    return await value if inspect.isawaitable(value) else value

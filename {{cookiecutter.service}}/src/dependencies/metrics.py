@@ -10,10 +10,8 @@ from asyncio import AbstractEventLoop, TimerHandle, get_running_loop
 from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import override
 
 from sqlalchemy.ext.asyncio import AsyncEngine
-from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
 
 from src.dependencies.config import Settings
 
@@ -73,27 +71,6 @@ class Requests:
 
 
 requests = Requests()
-
-
-class MeasuredPool(AsyncAdaptedQueuePool):
-    """A pool that knows how many wait for a connection of it."""
-
-    waiting = 0
-    most_waiting = 0
-
-    @override
-    def _do_get(self) -> ConnectionPoolEntry:
-        self.waiting += 1
-        self.most_waiting = max(self.most_waiting, self.waiting)
-        try:
-            return super()._do_get()
-        finally:
-            self.waiting -= 1
-
-    def take_most_waiting(self) -> int:
-        """How many waited at once, at most, since this was last asked."""
-        most, self.most_waiting = self.most_waiting, self.waiting
-        return most
 
 
 class LoopLag:

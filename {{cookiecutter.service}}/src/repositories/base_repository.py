@@ -1,14 +1,14 @@
 """The queries every entity needs, and what their failures mean."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import Executable, Row
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import SQLModel
 
 from src.dependencies.database import Database
+from src.dependencies.database_query import Query, Values
 from src.exceptions import BaseError
 from src.models import BaseRow
 from src.repositories.statements import ID, LIMIT, OFFSET, TOTAL, Statements
@@ -23,7 +23,7 @@ class BaseRepository[Public: SQLModel]:
     A subclass names its table, what a caller sees of a row, and its two
     errors. Nothing commits here: the session does when the endpoint returns.
     Queries of its own go through `self.database`: `fetch` for columns, as
-    here, or anything that an `AsyncSession` does for entities.
+    here, or whatever an `AsyncSession` does, for entities.
     """
 
     table: ClassVar[type[BaseRow]]
@@ -40,7 +40,8 @@ class BaseRepository[Public: SQLModel]:
 
     async def create(self, new: SQLModel) -> Public:
         """Inserts a row. Raises the entity's already-exists error."""
-        rows = await self._write(self.statements.insert, new.model_dump())
+        values = new.model_dump()
+        rows = await self._write(self.statements.insert(*values), values)
         return self.statements.one(rows[0])
 
     async def get(self, id: UUID) -> Public:
@@ -54,17 +55,18 @@ class BaseRepository[Public: SQLModel]:
             self.statements.list, {OFFSET: page.offset, LIMIT: page.size}
         )
         if rows:
-            return self.statements.many(rows), rows[0]._mapping[TOTAL]
+            return self.statements.many(rows), rows[0][TOTAL]
         # Behind the last page there is no row to tell the number.
         total = await self.database.fetch(self.statements.total)
-        return [], total[0][0]
+        return [], total[0][TOTAL]
 
     async def update(self, id: UUID, changes: SQLModel) -> Public:
         """Writes the fields that were given. Raises both errors."""
         given = changes.model_dump(exclude_unset=True)
         if not given:
             return await self.get(id)
-        rows = await self._write(self.statements.update, {ID: id, **given})
+        query = self.statements.update(*given)
+        rows = await self._write(query, {ID: id, **given})
         return self._the_only(rows, id)
 
     async def delete(self, id: UUID) -> Public:
@@ -73,17 +75,17 @@ class BaseRepository[Public: SQLModel]:
         return self._the_only(rows, id)
 
     async def _write(
-        self, statement: Executable, values: Mapping[str, Any]
-    ) -> Sequence[Row[Any]]:
-        """Runs the statement, and says what a unique violation means."""
+        self, query: Query, values: Values
+    ) -> Sequence[dict[str, Any]]:
+        """Runs the query, and says what a unique violation means."""
         try:
-            return await self.database.fetch(statement, values)
+            return await self.database.fetch(query, values)
         except IntegrityError as error:
             if getattr(error.orig, "sqlstate", None) == UNIQUE_VIOLATION:
                 raise self.already_exists() from error
             raise
 
-    def _the_only(self, rows: Sequence[Row[Any]], id: UUID) -> Public:
+    def _the_only(self, rows: Sequence[dict[str, Any]], id: UUID) -> Public:
         """The row that was found by its id. Raises the not-found error."""
         if not rows:
             raise self.not_found(id)

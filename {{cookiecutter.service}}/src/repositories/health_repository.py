@@ -4,9 +4,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import select
 
 from src.dependencies.database import Database
+from src.dependencies.database_query import Query
 from src.exceptions import DatabaseUnavailableError
 
-PING = select(1)
+PING = Query(select(1))
 
 
 class HealthRepository:
