@@ -5,7 +5,7 @@ from threading import current_thread
 from typing import Annotated
 
 import pytest
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import APIRouter, Depends, FastAPI, Request
 from httpx import ASGITransport, AsyncClient
 
 from src.dependencies.config import Settings
@@ -39,7 +39,51 @@ class Outer:
         self.thread = current_thread().name
 
 
+async def open_thing(request: Request) -> AsyncIterator[str]:
+    """A thing that is open as long as the endpoint runs."""
+    calls.append("open")
+    try:
+        yield request.url.path
+    except ValueError:
+        calls.append("failed")
+        raise
+    calls.append("closed")
+
+
+Opened = Annotated[str, Depends(open_thing, scope="function")]
+
+
+class Holder:
+    """Given a thing that is open."""
+
+    def __init__(self, opened: Opened) -> None:
+        self.opened = opened
+
+
+class Asked:
+    """What FastAPI has to give: a parameter of the request."""
+
+    def __init__(self, word: str = "none") -> None:
+        self.word = word
+
+
 router = APIRouter()
+
+
+@router.get("/held")
+async def held(
+    request: Request,
+    holder: Annotated[Holder, Depends()],
+    asked: Annotated[Asked, Depends()],
+    opened: Opened,
+    fail: bool = False,
+) -> list[str]:
+    """Tells what it holds, or fails."""
+    assert holder.opened == opened == request.url.path
+    calls.append("ran")
+    if fail:
+        raise ValueError
+    return [opened, asked.word]
 
 
 @router.get("/built/{number}")
@@ -55,10 +99,15 @@ async def built(
 
 
 @pytest.fixture
-async def client(settings: Settings) -> AsyncIterator[AsyncClient]:
-    """A caller of an application with the route."""
-    app: FastAPI = create_app(settings, [router])
-    transport = ASGITransport(app)
+def app(settings: Settings) -> FastAPI:
+    """An application with the routes."""
+    return create_app(settings, [router])
+
+
+@pytest.fixture
+async def client(app: FastAPI) -> AsyncIterator[AsyncClient]:
+    """A caller of it."""
+    transport = ASGITransport(app, raise_app_exceptions=False)
     async with AsyncClient(transport=transport, base_url="http://x") as client:
         yield client
 
@@ -75,3 +124,25 @@ async def test_a_class_is_built_here_and_its_needs_solved_once(
 
 async def test_other_parameters_are_what_they_were(client: AsyncClient) -> None:
     assert (await client.get("/built/five")).status_code == 422
+
+
+async def test_what_is_opened_closes_with_the_endpoint(
+    client: AsyncClient,
+) -> None:
+    calls.clear()
+    answer = await client.get("/held?word=given")
+    assert answer.json() == ["/held", "given"]
+    assert calls == ["open", "ran", "closed"]
+
+
+async def test_what_is_opened_hears_of_a_failure(client: AsyncClient) -> None:
+    calls.clear()
+    assert (await client.get("/held?fail=true")).status_code == 500
+    assert calls == ["open", "ran", "failed"]
+
+
+async def test_a_test_may_give_something_else(
+    app: FastAPI, client: AsyncClient
+) -> None:
+    app.dependency_overrides[given] = lambda: "other"
+    assert (await client.get("/built/5")).json()[1:4] == ["other"] * 3

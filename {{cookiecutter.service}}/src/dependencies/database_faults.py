@@ -45,6 +45,13 @@ CODES = {
     "57P05",  # idle for too long
     READ_ONLY,  # after a failover: a standby now, ask for the primary anew
 }
+# Errors after which a connection is of no use.
+FINAL = (
+    OSError,
+    asyncpg.InvalidCachedStatementError,
+    asyncpg.OutdatedSchemaCacheError,
+    asyncpg.InternalServerError,
+)
 
 
 async def connect(*arguments: Any, **options: Any) -> Any:
@@ -105,14 +112,15 @@ def failure(
 
 def is_lost(connection: PoolProxiedConnection, error: BaseException) -> bool:
     """Whether the connection will not get well: it is closed, no longer
-    answers, was left in the middle of something, or is a standby's now."""
+    answers, was left in the middle of something, is a standby's now, or what
+    it has prepared is for a table that has changed."""
     driver: Any = connection.driver_connection
     return (
         driver is None
         or driver.is_closed()
-        or isinstance(error, OSError)
-        or isinstance(error.__cause__, OSError)
         or not isinstance(error, Exception)
+        or isinstance(error, FINAL)
+        or isinstance(error.__cause__, FINAL)
         or sqlstate(error) == READ_ONLY
     )
 
