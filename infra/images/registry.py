@@ -1,4 +1,4 @@
-"""Asks a registry which digest a tag has now: one HEAD, with a token for anybody where it wants one.
+"""Asks a registry which digest a tag has now: a HEAD, with a token for anybody where one is wanted.
 
 Sources: OCI Distribution Specification 1.1, "Pulling manifests"; Docker, "Token authentication".
 No credentials are sent: what needs a login, Docker asks (infra/images/docker.py).
@@ -41,7 +41,8 @@ def digest(image: Reference, registry: str) -> str:
                 challenge = answer.headers.get("www-authenticate", "")
                 headers["authorization"] = f"Bearer {token(client, challenge, scheme)}"
                 answer = client.head(url, headers=headers)
-            found = checked(answer, image, registry).headers.get("docker-content-digest", "")
+            answer = checked(answer, image, registry)
+            found: str = answer.headers.get("docker-content-digest", "")
             if not found:
                 body = checked(client.get(url, headers=headers), image, registry).content
                 found = f"sha256:{sha256(body).hexdigest()}"

@@ -1,7 +1,5 @@
 """`invoke audit`: what is known to be wrong with what the image is made of. For a CI, every day."""
 
-# ruff: noqa: PLC0415
-
 import shlex
 import subprocess
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`invoke image.pin`: the images that the build starts from, by digest; run again, it renews them."""
+"""`invoke image.pin`: the images that the build starts from, by digest; again, it renews them."""
 
 # ruff: noqa: PLC0415
 

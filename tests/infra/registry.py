@@ -1,4 +1,4 @@
-"""A small registry on this machine: the OCI distribution protocol as far as a tag's digest needs it."""
+"""A small registry on this machine: of the OCI distribution protocol what a digest needs."""
 
 import json
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from threading import Thread
 from urllib.parse import parse_qs, urlsplit
 
 INDEX = "application/vnd.oci.image.index.v1+json"
-TOKEN = "a-token-for-anybody"  # noqa: S105
+TOKEN = "a-token-for-anybody"
 
 
 @dataclass

@@ -55,7 +55,9 @@ def test_a_service_passes_its_own_tests(baked: Bake, name: str) -> None:
 @pytest.mark.parametrize("name", ["irregular-plural", "sorted-first", "hostile"])
 def test_a_service_passes_the_tests_that_its_answers_reach(baked: Bake, name: str) -> None:
     answers = SERVICES[name]
-    reached = [f"tests/test_{each}.py" for each in (answers["entity"], "docs", "layers", "migrations")]
+    reached = [
+        f"tests/test_{each}.py" for each in (answers["entity"], "docs", "layers", "migrations")
+    ]
     output = baked(**answers).passes("pytest", "-q", *reached)
     assert re.search(r"\d+ passed", output)
 
