@@ -49,7 +49,8 @@ class Section(BaseModel):
 
 
 class ServerSettings(Section):
-    """Where the server listens. Cloud Run's `PORT` is understood too."""
+    """Where the server listens, how many processes serve, and what each takes
+    of its callers. Cloud Run's `PORT` is understood too."""
 
     host: str = "127.0.0.1"
     port: Port = 8000

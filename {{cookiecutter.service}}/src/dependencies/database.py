@@ -67,8 +67,8 @@ async def get_session(request: Request) -> AsyncIterator[DatabaseSession]:
     """The request's session: committed when the endpoint returns, rolled
     back when it raises.
 
-    The scope "function" below makes FastAPI do so before it sends the
-    response, so a failed commit is an error and never hides behind a 200.
+    The scope "function" below has it end with the endpoint, before the
+    response is sent: a failed commit is an error, and no 200 hides it.
     """
     shared: DatabaseSession | None = request.scope.get(SESSION)
     if shared is not None:

@@ -38,8 +38,8 @@ class DatabaseSession(AsyncSession):
 
     In a request that may write, all is one transaction, which begins at the
     first statement. In one that reads (GET, HEAD, OPTIONS) a plain SELECT runs
-    outside of any, and gives its connection back at once; whatever else is
-    asked begins the transaction there too.
+    outside of any, and with `fetch` gives its connection back at once;
+    whatever else is asked begins the transaction there too.
     """
 
     sync_session_class = JoinedSession
