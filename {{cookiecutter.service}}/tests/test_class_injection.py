@@ -146,3 +146,5 @@ async def test_a_test_may_give_something_else(
 ) -> None:
     app.dependency_overrides[given] = lambda: "other"
     assert (await client.get("/built/5")).json()[1:4] == ["other"] * 3
+    app.dependency_overrides[Inner] = lambda: Inner("inner")
+    assert (await client.get("/built/5")).json()[1:3] == ["inner", "other"]

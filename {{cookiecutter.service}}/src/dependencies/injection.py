@@ -116,8 +116,14 @@ def recipe_of_class(kind: type) -> Recipe | None:
     async def build(given: Given) -> Any:
         values = given.values
         if kind not in values:
-            needs = {name: await part(given) for name, part in parts.items()}
-            values[kind] = kind(**needs)
+            override = given.request.app.dependency_overrides.get(kind)
+            if override is not None:
+                values[kind] = await overridden(override, given)
+            else:
+                needs = {
+                    name: await part(given) for name, part in parts.items()
+                }
+                values[kind] = kind(**needs)
         return values[kind]
 
     return build
@@ -142,9 +148,9 @@ def recipe_of_function(
         values = given.values
         if function not in values:
             request = given.request
-            overrides = request.app.dependency_overrides
-            if overrides and function in overrides:
-                values[function] = await overridden(overrides[function], given)
+            override = request.app.dependency_overrides.get(function)
+            if override is not None:
+                values[function] = await overridden(override, given)
             elif generates:
                 generator = function(request) if needs else function()
                 values[function] = await anext(generator)
