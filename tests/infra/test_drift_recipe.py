@@ -12,7 +12,7 @@ from tests.template.checkers import check_build
 
 ROOT = DOCS.parent
 PAGE = (DOCS / "provisioning.md").read_text("utf-8")
-DOCKERFILE = ROOT / "{{cookiecutter.service}}" / "ci" / "Dockerfile"
+UV = "ci/uv.txt"
 
 
 def build_file() -> str:
@@ -45,9 +45,8 @@ def test_its_options_are_those_of_the_command() -> None:
 
 
 def test_its_uv_is_the_one_of_the_image() -> None:
-    pinned = re.search(r"uv==[0-9.]+", DOCKERFILE.read_text())
-    assert pinned
-    assert pinned[0] in build_file()
+    assert f"--require-hashes --requirement {UV} " in build_file()
+    assert (ROOT / "{{cookiecutter.service}}" / UV).exists()
 
 
 def test_every_substitution_is_used_and_given() -> None:

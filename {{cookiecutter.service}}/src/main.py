@@ -152,6 +152,7 @@ def serve(app: str) -> None:
         # long as most.
         loop="asyncio",
         http="src.connection:Connection",
+        ws="none",  # its requests would pass none of our middleware
         timeout_keep_alive=options.keep_alive_seconds,
         timeout_graceful_shutdown=options.shutdown_seconds,
     )

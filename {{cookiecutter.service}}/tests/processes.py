@@ -65,7 +65,7 @@ def running(
     folder: Path,
     program: list[str] = SERVER,
 ) -> Iterator[Service]:
-    """The process, once it says that it listens; killed at the end. Its port
+    """The process, once it says that it listens; ended with it. Its port
     is one that was free, unless the environment has it."""
     variables = {"PORT": str(free_port()), "PYTHONPATH": str(ROOT)}
     variables |= environment
@@ -89,11 +89,21 @@ def running(
         else:
             pytest.fail(f"the server has ended: {service.log}")
     finally:
-        process.kill()
-        process.wait()
+        end(process)
         if service.reader.is_alive():
             service.reader.join()
         process.stdout.close()
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    """Ends the process, which then tells what of it was covered; kills it if
+    it has not ended soon."""
+    process.terminate()
+    try:
+        process.wait(PATIENCE_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def free_port() -> int:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from sqlalchemy import literal
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel import select
@@ -11,6 +12,8 @@ from sqlmodel import select
 from src.dependencies.config import Settings
 from src.dependencies.database import create_engine
 from src.dependencies.database_pool import FairPool
+from src.dependencies.database_query import Query
+from src.dependencies.database_session import Sessions
 
 SIZE = 2
 
@@ -116,4 +119,23 @@ async def test_a_lost_connection_gives_its_place_back(
         async with engine.connect() as connection:
             await connection.execute(select(1))
             await connection.invalidate()
+    assert pool_of(engine).places == SIZE
+
+
+async def test_what_is_above_the_pool_s_size_is_closed(
+    engine: AsyncEngine,
+) -> None:
+    sessions = Sessions(engine)
+    ping = Query(select(literal(1).label("one")))
+    for _ in range(3):
+        await asyncio.gather(
+            *(sessions.open(may_write=False).fetch(ping) for _ in range(9))
+        )
+    async with engine.connect() as connection:
+        mine = "SELECT count(*) FROM pg_stat_activity WHERE application_name "
+        found = await connection.exec_driver_sql(
+            f"{mine} = current_setting('application_name') "
+            "AND datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        assert found.scalar_one() <= 1
     assert pool_of(engine).places == SIZE

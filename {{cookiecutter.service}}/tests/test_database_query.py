@@ -27,6 +27,7 @@ from sqlalchemy import (
     func,
     insert,
     select,
+    text,
     update,
 )
 from sqlalchemy import Enum as EnumType
@@ -203,3 +204,27 @@ async def test_a_changed_table_is_found_out(
         assert failure.value.connection_invalidated
     async with sessions.open() as session:
         assert await session.fetch(read) == []
+
+
+def test_what_writes_or_locks_in_a_part_does_not_just_read() -> None:
+    adding = insert(THINGS).returning(THINGS.c.id).cte()
+    locked = select(THINGS.c.id).with_for_update()
+    for statement in (
+        select(adding.c.id),
+        locked,
+        select(locked.subquery()),
+        select(locked.cte()),
+        select(text("f()")),
+        update(THINGS).returning(THINGS.c.id),
+    ):
+        assert not Query(statement).reads
+    assert Query(select(select(THINGS.c.id).cte())).reads
+
+
+async def test_null_can_be_written_by_the_statement(
+    sessions: Sessions,
+) -> None:
+    forget = Query(update(THINGS).values(title=None).returning(THINGS.c.color))
+    async with sessions.open() as session:
+        await session.fetch(ADD, VALUES)
+        assert await session.fetch(forget) == [{"color": Color.BLUE}]

@@ -1,15 +1,19 @@
 """A request's session: when it is in a transaction, and what is in it."""
 
+import asyncio
+import traceback
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 from sqlalchemy import MetaData, String, func
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, InvalidRequestError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel import Field, SQLModel, col, insert, select
 
 from src.dependencies.database_query import Query
 from src.dependencies.database_session import Sessions
+from src.exceptions import DatabaseUnavailableError
 
 
 class Word(SQLModel, table=True):
@@ -26,6 +30,7 @@ FREE = Query(select(Word.word).with_for_update(skip_locked=True))
 ADD = Query(insert(Word).returning(col(Word.word)), ["word"])
 NOW = select(func.pg_current_xact_id().cast(String).label("id"))
 TRANSACTION = Query(NOW)
+SLEEP = Query(select(func.pg_sleep(60)))
 
 
 @pytest.fixture
@@ -96,12 +101,17 @@ async def test_a_lock_taken_while_reading_is_held(sessions: Sessions) -> None:
     await other.finish(commit=True)
 
 
-async def test_entities_can_be_read_and_written(sessions: Sessions) -> None:
+async def test_entities_can_be_read_and_written(
+    sessions: Sessions, engine: AsyncEngine
+) -> None:
     session = sessions.open(may_write=False)
     session.add(Word(word="a"))
     await session.finish(commit=True)
     reader = sessions.open(may_write=False)
     assert [each.word for each in await reader.exec(select(Word))] == ["a"]
+    # On the same connection, for the pool may have no other.
+    assert len(await reader.fetch(WORDS)) == 1
+    assert engine.pool.checkedout() == 1  # type: ignore[attr-defined]
     await reader.finish(commit=True)
 
 
@@ -137,3 +147,83 @@ async def test_a_part_can_be_committed_or_rolled_back(
         await session.fetch(ADD, {"word": "f"})
     assert await words(sessions) == ["a", "c", "e"]
     assert engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+
+
+async def test_a_failure_that_was_caught_is_no_success(
+    sessions: Sessions,
+) -> None:
+    session = sessions.open()
+    await session.fetch(ADD, {"word": "a"})
+    with suppress(IntegrityError):
+        await session.fetch(ADD, {"word": "a"})
+    with pytest.raises(IntegrityError):
+        await session.finish(commit=True)
+    assert await words(sessions) == []
+
+
+async def test_a_failure_within_a_savepoint_is_its_own(
+    sessions: Sessions,
+) -> None:
+    for may_write in (True, False):
+        session = sessions.open(may_write=may_write)
+        word = f"kept {may_write}"
+        await session.fetch(ADD, {"word": word})
+        with suppress(IntegrityError):
+            async with session.begin_nested():
+                await session.fetch(ADD, {"word": word})
+        assert word in [row["word"] for row in await session.fetch(WORDS)]
+        await session.finish(commit=True)
+    assert len(await words(sessions)) == 2
+
+
+async def test_statements_at_once_are_one_transaction(
+    sessions: Sessions, engine: AsyncEngine
+) -> None:
+    session = sessions.open()
+    await asyncio.gather(
+        *(session.fetch(ADD, {"word": word}) for word in "abcd")
+    )
+    await session.finish(commit=True)
+    assert await words(sessions) == [*"abcd"]
+    assert engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+
+
+async def test_a_session_that_has_ended_does_nothing_more(
+    sessions: Sessions,
+) -> None:
+    session = sessions.open()
+    await session.fetch(ADD, {"word": "a"})
+    await session.finish(commit=True)
+    with pytest.raises(InvalidRequestError, match="has ended"):
+        await session.fetch(ADD, {"word": "b"})
+    assert await words(sessions) == ["a"]
+
+
+async def test_a_lost_connection_is_said_so(sessions: Sessions) -> None:
+    session = sessions.open()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await session.fetch(SLEEP)
+    with pytest.raises(DatabaseUnavailableError):
+        await session.fetch(WORDS)
+    with suppress(asyncio.CancelledError):
+        await session.finish(commit=True)
+
+
+async def test_an_error_does_not_tell_the_row(sessions: Sessions) -> None:
+    session = sessions.open()
+    values = {"word": "".join(("a ", "secret"))}
+    await session.fetch(ADD, values)
+    with pytest.raises(IntegrityError) as failure:
+        await session.fetch(ADD, values)
+    told = "".join(traceback.format_exception(failure.value))
+    assert "duplicate key" in told
+    assert values["word"] not in told
+    await session.finish(commit=False)
+    session = sessions.open()
+    session.add_all([Word(**values), Word(**values)])
+    with pytest.raises(IntegrityError) as failure:
+        await session.flush()
+    told = "".join(traceback.format_exception(failure.value))
+    assert values["word"] not in told
+    await session.finish(commit=False)

@@ -146,7 +146,7 @@ def sent_to_google(monkeypatch: pytest.MonkeyPatch) -> Iterator[Received]:
 async def test_on_cloud_run_metrics_go_to_cloud_monitoring(
     settings: Settings, engine: AsyncEngine, sent_to_google: Received
 ) -> None:
-    requests.record("GET", "/things/{id}", 503, 0.02)
+    requests.record("GET", "/measured/{id}", 503, 0.02)
     changed = {"environment": "stg", "google_cloud_project": "a-project"}
     with sending_metrics(settings.model_copy(update=changed), engine):
         async with engine.connect():
@@ -178,7 +178,7 @@ async def test_on_cloud_run_metrics_go_to_cloud_monitoring(
         {pair.key: pair.value for pair in point.attributes}
         for point in durations.data_points
     ]
-    mine = [each for each in labels if "/things/{id}" in str(each)]
+    mine = [each for each in labels if "/measured/{id}" in str(each)]
     assert [each["error.type"].string_value for each in mine] == ["503"]
 
 

@@ -23,6 +23,7 @@ DATABASE_ERRORS: tuple[type[Exception], ...] = (
     SQLAlchemyError,
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
 )
 
 # The first two characters of an SQLSTATE are its class.
@@ -45,11 +46,18 @@ CODES = {
     "57P05",  # idle for too long
     READ_ONLY,  # after a failover: a standby now, ask for the primary anew
 }
+OF_ASYNCPG = (
+    OSError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
 # Errors after which a connection is of no use.
 FINAL = (
     OSError,
+    asyncpg.PostgresConnectionError,
     asyncpg.InvalidCachedStatementError,
-    asyncpg.OutdatedSchemaCacheError,
+    asyncpg.InternalClientError,
     asyncpg.InternalServerError,
 )
 
@@ -86,6 +94,7 @@ def failure(
 ) -> BaseException:
     """The error as SQLAlchemy has it, without values: of its driver, or of
     asyncpg itself. Another error stays what it is."""
+    forget_values(error)
     driver = DIALECT.loaded_dbapi.Error
     if isinstance(error, driver):
         return DBAPIError.instance(
@@ -97,9 +106,7 @@ def failure(
             connection_invalidated=lost,
             dialect=DIALECT,
         )
-    if isinstance(
-        error, asyncpg.PostgresError | asyncpg.InterfaceError | OSError
-    ):
+    if isinstance(error, OF_ASYNCPG):
         return DBAPIError(
             sql,
             None,
@@ -144,7 +151,20 @@ def discard_what_is_lost(engine: AsyncEngine) -> None:
     a server that turned into a standby, or that no longer answers."""
 
     @event.listens_for(engine.sync_engine, "handle_error")
-    def discard(context: ExceptionContext) -> None:
+    def discard(context: ExceptionContext) -> Exception | None:
         error = context.original_exception
-        if isinstance(error, TimeoutError) or sqlstate(error) == READ_ONLY:
+        forget_values(error)
+        if isinstance(error, OSError):
             context.is_disconnect = True
+            return DatabaseUnavailableError()
+        if sqlstate(error) == READ_ONLY:
+            context.is_disconnect = True
+        return None
+
+
+def forget_values(error: BaseException | None) -> None:
+    """Takes the row out of what PostgreSQL says: it would be in the log."""
+    while error is not None:
+        if isinstance(error, asyncpg.PostgresError):
+            error.detail = None
+        error = error.__cause__

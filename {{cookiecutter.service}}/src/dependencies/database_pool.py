@@ -12,7 +12,7 @@ from typing import Any, override
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
 from sqlalchemy.util import await_only
-from sqlalchemy.util.queue import Empty
+from sqlalchemy.util.queue import Empty, Full
 
 
 class FairPool(AsyncAdaptedQueuePool):
@@ -45,8 +45,16 @@ class FairPool(AsyncAdaptedQueuePool):
 
     @override
     def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
-        super()._do_return_conn(record)
-        self._leave()
+        try:
+            self._pool.put(record, block=False)
+        except Full:
+            # One above the pool's size. To close it politely would wait.
+            try:
+                record.invalidate()
+            finally:
+                self._dec_overflow()
+        finally:
+            self._leave()
 
     def _leave(self) -> None:
         """Hands the place to the first in the line."""

@@ -8,8 +8,16 @@ text, the order of its parameters, and how values of its types are converted.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Column, Dialect, Float, Select
+from sqlalchemy import (
+    Column,
+    Dialect,
+    Float,
+    Select,
+    TextClause,
+    UpdateBase,
+)
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
+from sqlalchemy.sql import visitors
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import TypeEngine
 
@@ -38,7 +46,7 @@ class Query:
         self._fixed: Values = {
             name: value
             for name, value in compiled.params.items()
-            if value is not None
+            if value is not None or not compiled.binds[name].required
         }
         self._defaults = defaults_of(compiled)
         self._order = [
@@ -46,8 +54,8 @@ class Query:
             for name in compiled.positiontup or ()
         ]
         self._results = [
-            (column.key, process)
-            for column in statement.exported_columns
+            (column.keyname, process)
+            for column in compiled._result_columns
             if (process := result_processor(column.type)) is not None
         ]
 
@@ -72,8 +80,13 @@ class Query:
 
 
 def is_plain_select(statement: Any) -> bool:
-    """Whether it changes nothing, and locks no row. A text may do anything."""
-    return isinstance(statement, Select) and statement._for_update_arg is None
+    """Whether it changes nothing, and locks no row, in no part of it. A text
+    may do anything, and so may a function, but whoever calls one knows."""
+    return isinstance(statement, Select) and not any(
+        isinstance(part, UpdateBase | TextClause)
+        or getattr(part, "_for_update_arg", None) is not None
+        for part in visitors.iterate(statement)
+    )
 
 
 def processor(kind: TypeEngine[Any]) -> Process | None:

@@ -8,7 +8,9 @@ that reads stays out of transactions, and `fetch` gives rows of columns.
 from collections.abc import Sequence
 from typing import Any, override
 
-from sqlalchemy import Connection, Engine
+import asyncpg
+from sqlalchemy import Connection
+from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import PoolProxiedConnection
 from sqlalchemy.util import greenlet_spawn
@@ -16,7 +18,8 @@ from sqlmodel import Session
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from src.dependencies.database_faults import failure, is_lost
-from src.dependencies.database_query import Query, Values, is_plain_select
+from src.dependencies.database_query import Query, Values
+from src.exceptions import DatabaseUnavailableError
 
 NOTHING: Values = {}
 
@@ -27,36 +30,34 @@ class JoinedSession(Session):
     owner: "DatabaseSession"
 
     @override
-    def get_bind(
-        self, mapper: Any = None, *, clause: Any = None, **options: Any
-    ) -> Engine | Connection:
-        return self.owner.bind_of(clause)
+    def get_bind(self, *arguments: Any, **options: Any) -> Connection:
+        return self.owner.join()
 
 
 class DatabaseSession(AsyncSession):
     """An `AsyncSession` with `fetch`.
 
     In a request that may write, all is one transaction, which begins at the
-    first statement. In one that reads (GET, HEAD, OPTIONS) a plain SELECT runs
-    outside of any, and with `fetch` gives its connection back at once;
-    whatever else is asked begins the transaction there too.
+    first statement. In one that reads (GET, HEAD, OPTIONS) a `fetch` that only
+    reads runs outside of any, and gives its connection back at once; whatever
+    else is asked begins the transaction there too.
     """
 
     sync_session_class = JoinedSession
 
-    def __init__(
-        self, writing: AsyncEngine, reading: AsyncEngine | None = None
-    ) -> None:
+    def __init__(self, engine: AsyncEngine, *, may_write: bool = True) -> None:
         super().__init__(
             expire_on_commit=False,
             # What is begun by `fetch` the session may commit and roll back.
             join_transaction_mode="control_fully",
         )
         self.sync_session.owner = self  # type: ignore[attr-defined]
-        self.engine = writing.sync_engine
-        self.reading = None if reading is None else reading.sync_engine
+        self.engine = engine.sync_engine
+        self.may_write = may_write
         self.held: PoolProxiedConnection | None = None
         self.joined: Connection | None = None
+        self.failure: BaseException | None = None
+        self.is_finished = False
 
     async def fetch(
         self, query: Query, values: Values = NOTHING
@@ -65,7 +66,7 @@ class DatabaseSession(AsyncSession):
         entities. What the session has not yet written is written first.
         Raises SQLAlchemy's errors."""
         arguments = query.arguments(values)
-        if self.reading is None or not query.reads or self.is_busy:
+        if self.may_write or not query.reads or self.is_busy:
             records = await greenlet_spawn(self._fetch, query, arguments)
         else:
             records = await self._read(query, arguments)
@@ -89,34 +90,30 @@ class DatabaseSession(AsyncSession):
         return records
 
     def _connect(self) -> PoolProxiedConnection:
+        if self.is_finished:
+            raise InvalidRequestError("the request's session has ended")
         try:
             return self.engine.pool.connect()
         except Exception as error:
-            raise failure(error) from error
+            lost = isinstance(error, OSError | asyncpg.InterfaceError)
+            raise failure(error, lost=lost) from error
 
     def _fetch(self, query: Query, arguments: list[Any]) -> list[Any]:
         """In the transaction."""
-        if self.sync_session.in_transaction():
-            self.sync_session.flush()
-            self.sync_session.connection()  # is then in the same transaction
+        session = self.sync_session
+        if session.in_transaction():
+            session.flush()
+            session.connection()  # is then in the same transaction
         connection = self.begun()
         try:
             cursor = connection.cursor()
             cursor.execute(query.sql, arguments)
             return list(cursor.fetchall())
         except BaseException as error:
-            raise given_up(connection, error, query.sql) from error
-
-    def bind_of(self, statement: Any) -> Engine | Connection:
-        """Where the ORM's half runs a statement: in the transaction, or
-        outside of any."""
-        if (
-            self.reading is not None
-            and not self.has_begun
-            and is_plain_select(statement)
-        ):
-            return self.reading
-        return self.join()
+            raised = given_up(connection, error, query.sql)
+            if not session.in_nested_transaction():
+                self.failure = raised
+            raise raised from error
 
     @property
     def has_begun(self) -> bool:
@@ -124,9 +121,16 @@ class DatabaseSession(AsyncSession):
         return self.held is not None
 
     def begun(self) -> PoolProxiedConnection:
-        """The connection of the transaction, which begins if need be."""
+        """The connection of the transaction, which begins if need be. Raises
+        DatabaseUnavailableError when it is lost."""
         if self.held is None:
-            self.held = self._connect()
+            connection = self._connect()
+            if self.held is None:
+                self.held = connection
+            else:  # another task of the request was first
+                connection.close()
+        if not self.held.is_valid:
+            raise DatabaseUnavailableError
         return self.held
 
     def join(self) -> Connection:
@@ -143,6 +147,8 @@ class DatabaseSession(AsyncSession):
         held, joined = self.held, self.joined
         self.held = self.joined = None
         try:
+            if commit and not held.is_valid:
+                raise DatabaseUnavailableError
             if commit:
                 held.commit()
         except BaseException as error:
@@ -155,7 +161,13 @@ class DatabaseSession(AsyncSession):
         await greenlet_spawn(self._commit)
 
     def _commit(self) -> None:
-        self.sync_session.commit()
+        if self.failure is not None:
+            # PostgreSQL would answer COMMIT with a ROLLBACK, and no error.
+            failed = self.failure
+            self._rollback()
+            raise failed
+        if self.sync_session.in_transaction():
+            self.sync_session.commit()
         self.end(commit=True)
 
     @override
@@ -163,7 +175,9 @@ class DatabaseSession(AsyncSession):
         await greenlet_spawn(self._rollback)
 
     def _rollback(self) -> None:
-        self.sync_session.rollback()
+        self.failure = None
+        if self.sync_session.in_transaction():
+            self.sync_session.rollback()
         self.end(commit=False)
 
     @override
@@ -171,23 +185,23 @@ class DatabaseSession(AsyncSession):
         await greenlet_spawn(self._close)
 
     def _close(self) -> None:
+        self.failure = None
         self.sync_session.close()
         self.end(commit=False)
 
     async def finish(self, *, commit: bool) -> None:
-        """Commits or not, and closes. Raises what the commit does."""
+        """Commits or not, and closes for good. Raises what the commit does."""
         if self.is_busy:
             await greenlet_spawn(self._finish, commit)
+        self.is_finished = True
 
     def _finish(self, commit: bool) -> None:
-        if self.sync_session.in_transaction():
-            try:
-                if commit:
-                    self._commit()
-            finally:
+        try:
+            if commit:
+                self._commit()
+        finally:
+            if self.is_busy:
                 self._close()
-        else:  # which spares the ORM's half its own work
-            self.end(commit=commit)
 
 
 def given_up(
@@ -206,12 +220,8 @@ class Sessions:
     """Makes the sessions of an engine."""
 
     def __init__(self, engine: AsyncEngine) -> None:
-        self.writing = engine
-        # The same pool, without transactions.
-        self.reading = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self.engine = engine
 
     def open(self, *, may_write: bool = True) -> DatabaseSession:
         """A session, which is to be finished."""
-        return DatabaseSession(
-            self.writing, None if may_write else self.reading
-        )
+        return DatabaseSession(self.engine, may_write=may_write)

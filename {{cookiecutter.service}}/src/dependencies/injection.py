@@ -8,6 +8,7 @@ nothing, are built here, together; whatever needs more is FastAPI's to solve.
 
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import wraps
 from typing import Annotated, Any, get_args, get_origin
 
@@ -22,28 +23,19 @@ ADDED = "request_of_injection"
 class Given:
     """What was built for one request, by what built it."""
 
-    __slots__ = ("open", "request", "values")
+    __slots__ = ("request", "values")
 
     def __init__(self, request: Request) -> None:
         self.request = request
         self.values: dict[Any, Any] = {}
-        self.open: list[AsyncGenerator[Any]] = []
 
-    async def finish(self) -> None:
-        """Lets each generator go on to its end, the last one first."""
-        while self.open:
-            generator = self.open.pop()
-            async for _ in generator:
-                raise RuntimeError(f"{generator} yields more than once")
-
-    async def fail(self, error: BaseException) -> None:
-        """Raises the error where each generator waits."""
-        while self.open:
-            try:
-                await self.open.pop().athrow(error)
-            except BaseException as raised:
-                if raised is not error:
-                    raise
+    async def open(self, generator: AsyncGenerator[Any]) -> Any:
+        """What the generator yields. It goes on when the endpoint has returned
+        and its answer is made, or hears what was raised: where FastAPI ends
+        what has the scope "function"."""
+        stack: AsyncExitStack = self.request.scope["fastapi_function_astack"]
+        manager = asynccontextmanager(lambda: generator)
+        return await stack.enter_async_context(manager())
 
 
 def injected(endpoint: Callable[..., Any]) -> Callable[..., Any]:
@@ -72,15 +64,9 @@ def injected(endpoint: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(endpoint)
     async def served(**values: Any) -> Any:
         given = Given(values.pop(own) if own == ADDED else values[own])
-        try:
-            for name, recipe in recipes.items():
-                values[name] = await recipe(given)
-            answer = await endpoint(**values)
-        except BaseException as error:
-            await given.fail(error)
-            raise
-        await given.finish()
-        return answer
+        for name, recipe in recipes.items():
+            values[name] = await recipe(given)
+        return await endpoint(**values)
 
     served.__signature__ = signature.replace(parameters=kept)  # type: ignore[attr-defined]
     return served
@@ -152,9 +138,9 @@ def recipe_of_function(
             if override is not None:
                 values[function] = await overridden(override, given)
             elif generates:
-                generator = function(request) if needs else function()
-                values[function] = await anext(generator)
-                given.open.append(generator)
+                values[function] = await given.open(
+                    function(request) if needs else function()
+                )
             else:
                 values[function] = await (
                     function(request) if needs else function()
@@ -169,6 +155,7 @@ async def overridden(function: Callable[..., Any], given: Given) -> Any:
     needs = inspect.signature(function).parameters
     value: Any = function(given.request) if needs else function()
     if isinstance(value, AsyncGenerator):
-        given.open.append(value)
-        return await anext(value)
+        return await given.open(value)
+    if inspect.isgenerator(value):
+        raise TypeError(f"{function} yields: an override does so async")
     return await value if inspect.isawaitable(value) else value

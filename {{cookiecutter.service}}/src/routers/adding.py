@@ -23,7 +23,8 @@ def add_router(
     dependencies: Sequence[Depends] = (),
     responses: dict[int | str, dict[str, Any]] | None = None,
 ) -> None:
-    """Serves the router's endpoints, which these dependencies go before."""
+    """Serves the router's endpoints, which these dependencies go before. What
+    a router would do at the start and the end is for main.py's lifespan."""
     for route in router.routes:
         if not isinstance(route, APIRoute):
             raise TypeError(f"only endpoints can be served: {route}")
@@ -32,6 +33,7 @@ def add_router(
             for name in OPTIONS
             if hasattr(route, name)
         }
+        options["route_class_override"] = type(route)
         options["endpoint"] = injected(route.endpoint)
         options["dependencies"] = [*dependencies, *route.dependencies]
         options["responses"] = {**(responses or {}), **route.responses}
