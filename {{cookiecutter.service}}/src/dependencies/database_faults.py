@@ -33,6 +33,8 @@ CLASSES = {
     "58",  # its operating system failed
 }
 READ_ONLY = "25006"
+# It could not write a file of its own, or find a type it knew.
+INTERNAL = "XX000"
 CODES = {
     "25P03",  # idle in transaction for too long
     "25P04",  # the transaction took too long
@@ -58,7 +60,6 @@ FINAL = (
     asyncpg.PostgresConnectionError,
     asyncpg.InvalidCachedStatementError,
     asyncpg.InternalClientError,
-    asyncpg.InternalServerError,
 )
 
 
@@ -126,9 +127,16 @@ def is_lost(connection: PoolProxiedConnection, error: BaseException) -> bool:
         driver is None
         or driver.is_closed()
         or not isinstance(error, Exception)
-        or isinstance(error, FINAL)
+        or is_final(error)
+    )
+
+
+def is_final(error: BaseException) -> bool:
+    """Whether it is an error of the connection, not of what was asked."""
+    return (
+        isinstance(error, FINAL)
         or isinstance(error.__cause__, FINAL)
-        or sqlstate(error) == READ_ONLY
+        or sqlstate(error) in {READ_ONLY, INTERNAL}
     )
 
 

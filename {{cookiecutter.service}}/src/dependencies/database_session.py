@@ -17,7 +17,7 @@ from sqlalchemy.util import greenlet_spawn
 from sqlmodel import Session
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from src.dependencies.database_faults import failure, is_lost
+from src.dependencies.database_faults import failure, is_final, is_lost
 from src.dependencies.database_query import Query, Values
 from src.exceptions import DatabaseUnavailableError
 
@@ -95,7 +95,7 @@ class DatabaseSession(AsyncSession):
         try:
             return self.engine.pool.connect()
         except Exception as error:
-            lost = isinstance(error, OSError | asyncpg.InterfaceError)
+            lost = is_final(error) or isinstance(error, asyncpg.InterfaceError)
             raise failure(error, lost=lost) from error
 
     def _fetch(self, query: Query, arguments: list[Any]) -> list[Any]:
