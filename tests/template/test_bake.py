@@ -46,7 +46,8 @@ def test_a_service_passes_its_own_lint(baked: Bake, answers: dict[str, str]) -> 
 
 
 def test_a_service_passes_its_own_tests(baked: Bake) -> None:
-    output = baked().passes("invoke", "test")
+    # The service's own CI asks more of its API: here its other tests are many already.
+    output = baked().passes("invoke", "test", CONTRACT_EXAMPLES="3")
     assert re.search(r"\d+ passed", output)
     assert "Required test coverage of 95.0% reached" in output
 
