@@ -3,6 +3,7 @@ nobody has to restart anything."""
 
 import asyncio
 import logging
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from secrets import token_hex
@@ -57,7 +58,11 @@ def server(tmp_path: Path) -> Iterator[Server]:
         durable=False,
     )
     with server:
+        data = server.data
         yield server
+    # PostgreSQL does not run as root, whose folders are closed to others: for
+    # root the data are elsewhere.
+    shutil.rmtree(data.resolve().parent)
 
 
 def until(url: str, status: int) -> Response:
