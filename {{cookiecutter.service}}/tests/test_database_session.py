@@ -11,6 +11,9 @@ from sqlalchemy.exc import IntegrityError, InvalidRequestError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel import Field, SQLModel, col, insert, select
 
+from src.dependencies.config import Settings
+from src.dependencies.database import create_engine
+from src.dependencies.database_faults import forget_values
 from src.dependencies.database_query import Query
 from src.dependencies.database_session import Sessions
 from src.exceptions import DatabaseUnavailableError
@@ -206,8 +209,22 @@ async def test_a_lost_connection_is_said_so(sessions: Sessions) -> None:
             await session.fetch(SLEEP)
     with pytest.raises(DatabaseUnavailableError):
         await session.fetch(WORDS)
-    with suppress(asyncio.CancelledError):
+    # Not the cancellation that the time limit has used: it would end the
+    # request without an answer.
+    with pytest.raises(DatabaseUnavailableError) as failure:
         await session.finish(commit=True)
+    assert failure.value.__cause__ is not failure.value
+
+
+async def test_an_error_is_not_its_own_cause(
+    settings: Settings, unused_tcp_port: int
+) -> None:
+    away = {"host": "127.0.0.1", "port": unused_tcp_port}
+    engine = create_engine(settings.database.model_copy(update=away))
+    with pytest.raises(DatabaseUnavailableError) as failure:
+        await Sessions(engine).open(may_write=False).fetch(WORDS)
+    assert failure.value.__cause__ is not failure.value
+    forget_values(failure.value)
 
 
 async def test_an_error_does_not_tell_the_row(sessions: Sessions) -> None:

@@ -4,7 +4,7 @@ the caller hears as a 503, or that we are wrong, which is a crash.
 SQLSTATEs: PostgreSQL's documentation, appendix A.
 """
 
-from typing import Any
+from typing import Any, NoReturn
 
 import asyncpg
 from sqlalchemy import event
@@ -90,15 +90,15 @@ def unavailable(error: Exception) -> DatabaseUnavailableError | None:
     return None
 
 
-def failure(
+def raise_failure(
     error: BaseException, sql: str | None = None, *, lost: bool = False
-) -> BaseException:
-    """The error as SQLAlchemy has it, without values: of its driver, or of
-    asyncpg itself. Another error stays what it is."""
+) -> NoReturn:
+    """Raises the error as SQLAlchemy has it, without values: of its driver,
+    or of asyncpg itself. Another error stays what it is."""
     forget_values(error)
     driver = DIALECT.loaded_dbapi.Error
     if isinstance(error, driver):
-        return DBAPIError.instance(
+        raise DBAPIError.instance(
             sql,
             None,
             error,
@@ -106,16 +106,16 @@ def failure(
             hide_parameters=True,
             connection_invalidated=lost,
             dialect=DIALECT,
-        )
+        ) from error
     if isinstance(error, OF_ASYNCPG):
-        return DBAPIError(
+        raise DBAPIError(
             sql,
             None,
             error,
             hide_parameters=True,
             connection_invalidated=lost,
-        )
-    return error
+        ) from error
+    raise error
 
 
 def is_lost(connection: PoolProxiedConnection, error: BaseException) -> bool:
@@ -172,7 +172,9 @@ def discard_what_is_lost(engine: AsyncEngine) -> None:
 
 def forget_values(error: BaseException | None) -> None:
     """Takes the row out of what PostgreSQL says: it would be in the log."""
-    while error is not None:
+    seen: set[BaseException] = set()
+    while error is not None and error not in seen:
+        seen.add(error)
         if isinstance(error, asyncpg.PostgresError):
             error.detail = None
         error = error.__cause__

@@ -6,7 +6,7 @@ that reads stays out of transactions, and `fetch` gives rows of columns.
 """
 
 from collections.abc import Sequence
-from typing import Any, override
+from typing import Any, NoReturn, override
 
 import asyncpg
 from sqlalchemy import Connection
@@ -17,7 +17,7 @@ from sqlalchemy.util import greenlet_spawn
 from sqlmodel import Session
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from src.dependencies.database_faults import failure, is_final, is_lost
+from src.dependencies.database_faults import is_final, is_lost, raise_failure
 from src.dependencies.database_query import Query, Values
 from src.exceptions import DatabaseUnavailableError
 
@@ -56,7 +56,7 @@ class DatabaseSession(AsyncSession):
         self.may_write = may_write
         self.held: PoolProxiedConnection | None = None
         self.joined: Connection | None = None
-        self.failure: BaseException | None = None
+        self.failure: Exception | None = None
         self.is_finished = False
 
     async def fetch(
@@ -84,7 +84,7 @@ class DatabaseSession(AsyncSession):
             driver: Any = connection.driver_connection
             records: list[Any] = await driver.fetch(query.sql, *arguments)
         except BaseException as error:
-            raise given_up(connection, error, query.sql) from error
+            give_up(connection, error, query.sql)
         finally:
             connection.close()
         return records
@@ -96,7 +96,7 @@ class DatabaseSession(AsyncSession):
             return self.engine.pool.connect()
         except Exception as error:
             lost = is_final(error) or isinstance(error, asyncpg.InterfaceError)
-            raise failure(error, lost=lost) from error
+            raise_failure(error, lost=lost)
 
     def _fetch(self, query: Query, arguments: list[Any]) -> list[Any]:
         """In the transaction."""
@@ -110,10 +110,20 @@ class DatabaseSession(AsyncSession):
             cursor.execute(query.sql, arguments)
             return list(cursor.fetchall())
         except BaseException as error:
-            raised = given_up(connection, error, query.sql)
-            if not session.in_nested_transaction():
-                self.failure = raised
-            raise raised from error
+            try:
+                give_up(connection, error, query.sql)
+            except Exception as raised:
+                self.note(raised)
+                raise
+            except BaseException:  # the task's end, or a time limit's
+                self.note(DatabaseUnavailableError())
+                raise
+
+    def note(self, failure: Exception) -> None:
+        """Remembers what makes a commit impossible, unless a savepoint does
+        away with it."""
+        if not self.sync_session.in_nested_transaction():
+            self.failure = failure
 
     @property
     def has_begun(self) -> bool:
@@ -152,7 +162,7 @@ class DatabaseSession(AsyncSession):
             if commit:
                 held.commit()
         except BaseException as error:
-            raise given_up(held, error) from error
+            give_up(held, error)
         finally:
             (joined or held).close()
 
@@ -204,16 +214,16 @@ class DatabaseSession(AsyncSession):
                 self._close()
 
 
-def given_up(
+def give_up(
     connection: PoolProxiedConnection,
     error: BaseException,
     sql: str | None = None,
-) -> BaseException:
-    """The error to raise. A connection that is lost goes out of the pool."""
+) -> NoReturn:
+    """Raises the error. A connection that is lost goes out of the pool."""
     lost = is_lost(connection, error)
     if lost:
         connection.invalidate(error)
-    return failure(error, sql, lost=lost)
+    raise_failure(error, sql, lost=lost)
 
 
 class Sessions:
