@@ -14,6 +14,8 @@ from typing import Self
 
 import pytest
 
+from tests.summary import Summary
+
 SLICE = 12
 FEW, MANY = 10, 100
 """Seeds after which there must have been disturbances, and after which those of each kind."""
@@ -63,6 +65,8 @@ class Tally:
 
     def lines(self) -> list[str]:
         """It for people."""
+        if not self.stories:
+            return []
         faults = ", ".join(
             f"{kind} {self.strikes[kind]} ({self.used[kind]} of {count} rules)"
             for kind, count in sorted(self.rules.items())
@@ -75,6 +79,18 @@ class Tally:
             f"calls: {self.calls}",
         ]
 
+    @property
+    def blindness(self) -> str:
+        """What makes the runs say less than they seem to, "" for nothing."""
+        if self.seeds < FEW:
+            return ""
+        if self.used.total() * 2 < self.rules.total():
+            return "most faults struck nothing"
+        if len(self.kills) < 2:
+            return "no process died before a call, or none after one"
+        idle = sorted(kind for kind in self.rules if not self.used[kind])
+        return f"these struck nothing: {', '.join(idle)}" if idle and self.seeds >= MANY else ""
+
 
 def words(counts: Mapping[str, int]) -> str:
     """Counts in words, in order."""
@@ -83,7 +99,7 @@ def words(counts: Mapping[str, int]) -> str:
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     """The options, and who sums up what their runs met."""
-    pluginmanager.register(Sum(), "convergence")
+    pluginmanager.register(Summary("convergence", PROPERTY, Tally), "convergence")
     group = parser.getgroup("convergence")
     group.addoption("--seeds", type=int, default=SLICE, help="how many seeds are run")
     group.addoption("--seed", type=int, default=None, help="the one seed that is run")
@@ -94,46 +110,3 @@ def chosen(config: pytest.Config) -> Iterable[int]:
     one: int | None = config.getoption("--seed")
     many: int = config.getoption("--seeds")
     return range(many) if one is None else [one]
-
-
-def blindness(tally: Tally) -> str:
-    """What makes the runs say less than they seem to, "" for nothing."""
-    if tally.seeds < FEW:
-        return ""
-    if tally.used.total() * 2 < tally.rules.total():
-        return "most faults struck nothing"
-    if len(tally.kills) < 2:
-        return "no process died before a call, or none after one"
-    idle = sorted(kind for kind in tally.rules if not tally.used[kind])
-    return f"these struck nothing: {', '.join(idle)}" if idle and tally.seeds >= MANY else ""
-
-
-def told(reporter: pytest.TerminalReporter) -> Tally:
-    """What the runs of all workers met."""
-    tally = Tally()
-    for report in reporter.getreports("passed"):
-        for name, value in report.user_properties:
-            if name == PROPERTY and report.when == "call":
-                tally.add(Tally.from_json(str(value)))
-    return tally
-
-
-class Sum:
-    """The end of a run of the tests: what its seeds met, printed and judged."""
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Fails runs that were not disturbed: they would pass whatever the engine does."""
-        reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-        if isinstance(reporter, pytest.TerminalReporter) and blindness(told(reporter)):
-            session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
-
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Prints what the runs met."""
-        tally = told(terminalreporter)
-        if tally.seeds:
-            terminalreporter.section("convergence")
-            for line in tally.lines():
-                terminalreporter.line(line)
-            if why := blindness(tally):
-                terminalreporter.line(f"FAILED: {why}", red=True)

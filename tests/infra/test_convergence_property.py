@@ -17,7 +17,7 @@ import pytest
 from infra.events import Event, Finished, Started, Waited
 from tests.emulator.emulators import Emulator
 from tests.infra.disturbances import Ordeal, Run, Shape, Story, ordeal
-from tests.infra.seeds import PROPERTY, Tally, blindness, chosen
+from tests.infra.seeds import PROPERTY, Tally, chosen
 from tests.infra.services import write
 from tests.infra.simulated import SimulatedClock, Simulation
 from tests.infra.trials import Trial, grown, live
@@ -92,11 +92,11 @@ def test_runs_that_were_not_disturbed_are_no_success() -> None:
     calm = Tally(
         stories=Counter(first=100), rules=Counter(race=2), kills=Counter(before=1, after=1)
     )
-    assert blindness(calm) == "most faults struck nothing"
-    assert blindness(replace(calm, used=Counter(race=1))) == ""
-    assert blindness(replace(calm, used=Counter(race=1), kills=Counter(after=1)))
+    assert calm.blindness == "most faults struck nothing"
+    assert replace(calm, used=Counter(race=1)).blindness == ""
+    assert replace(calm, used=Counter(race=1), kills=Counter(after=1)).blindness
     seldom = replace(calm, rules=Counter(race=1, late=1), used=Counter(race=1))
-    assert blindness(seldom) == "these struck nothing: late"
+    assert seldom.blindness == "these struck nothing: late"
 
 
 def test_disturbed_runs_end_where_an_undisturbed_one_does(

@@ -15,6 +15,7 @@ from typing import Self
 import pytest
 
 from tests.infra.seeds import words
+from tests.summary import Summary
 
 SLICE = 12
 """One round of each kind."""
@@ -58,6 +59,8 @@ class Tally:
 
     def lines(self) -> list[str]:
         """It for people."""
+        if not self.rounds:
+            return []
         slowest = ", ".join(f"{kind}: {s:.1f} s" for kind, s in sorted(self.slowest.items()))
         return [
             f"{self.rounds.total()} rounds survived: {words(self.rounds)}",
@@ -82,7 +85,7 @@ class Tally:
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     """The option, and who sums up what the rounds met."""
-    pluginmanager.register(Sum(), "kills")
+    pluginmanager.register(Summary("kills", PROPERTY, Tally), "kills")
     group = parser.getgroup("kills")
     group.addoption("--rounds", type=int, default=SLICE, help="how many rounds are run")
 
@@ -92,34 +95,3 @@ def chosen(config: pytest.Config) -> Iterable[int]:
     one: int | None = config.getoption("--seed")
     many: int = config.getoption("--rounds")
     return range(many) if one is None else [one]
-
-
-def told(reporter: pytest.TerminalReporter) -> Tally:
-    """What the rounds of all workers met."""
-    tally = Tally()
-    for report in reporter.getreports("passed"):
-        for name, value in report.user_properties:
-            if name == PROPERTY and report.when == "call":
-                tally.add(Tally.from_json(str(value)))
-    return tally
-
-
-class Sum:
-    """The end of a run of the tests: what its rounds met, printed and judged."""
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Fails rounds that disturbed nobody: they would pass whatever the service does."""
-        reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-        if isinstance(reporter, pytest.TerminalReporter) and told(reporter).blindness:
-            session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
-
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Prints what the rounds met."""
-        tally = told(terminalreporter)
-        if tally.rounds:
-            terminalreporter.section("kills")
-            for line in tally.lines():
-                terminalreporter.line(line)
-            if tally.blindness:
-                terminalreporter.line(f"FAILED: {tally.blindness}", red=True)
