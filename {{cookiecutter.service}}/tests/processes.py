@@ -37,16 +37,16 @@ class Service:
         """Where it is asked."""
         return f"http://127.0.0.1:{self.port}"
 
-    def stop(self) -> str:
+    def stop(self, status: int = -signal.SIGTERM) -> str:
         """Sends SIGTERM, which must end it. Returns what it has printed."""
         self.process.send_signal(signal.SIGTERM)
-        return self.ended()
+        return self.ended(status)
 
-    def ended(self) -> str:
+    def ended(self, status: int = -signal.SIGTERM) -> str:
         """Waits until SIGTERM has ended it. Returns what it has printed."""
         code = self.process.wait(PATIENCE_SECONDS)
         self.reader.join()
-        assert code == -signal.SIGTERM, self.log
+        assert code == status, self.log
         return "".join(self.log)
 
     def __post_init__(self) -> None:

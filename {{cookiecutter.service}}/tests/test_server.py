@@ -66,3 +66,15 @@ print([name for name in sys.modules if name.startswith(unneeded)])
         check=True,
     )
     assert result.stdout == "False\n[]\n"
+
+
+def test_several_workers_serve_and_stop(
+    settings: Settings, tmp_path: Path
+) -> None:
+    with running({"SERVER__WORKERS": "2"}, tmp_path) as service:
+        while "".join(service.log).count("startup complete") < 2:
+            ready = httpx.get(f"{service.url}/health", timeout=60)
+            assert ready.status_code == 200
+        log = service.stop(0)
+    assert log.count("Finished server process") == 2
+    assert "Pool" not in log

@@ -18,6 +18,9 @@ from sqlalchemy.util.queue import Empty, Full
 class FairPool(AsyncAdaptedQueuePool):
     """A pool with a line before it, which knows how long the line was."""
 
+    # What it logs of itself is SQLAlchemy's to say, not the service's.
+    _sqla_logger_namespace = "sqlalchemy.pool.FairPool"
+
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.places = self.size() + self._max_overflow
