@@ -4,12 +4,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
 
 from src.dependencies.config import Settings
-from tests.processes import SERVER, running
+from tests.processes import PATIENCE_SECONDS, SERVER, running
 
 
 def test_it_serves_and_stops(
@@ -73,8 +74,10 @@ def test_several_workers_serve_and_stop(
 ) -> None:
     with running({"SERVER__WORKERS": "2"}, tmp_path) as service:
         while "".join(service.log).count("startup complete") < 2:
-            ready = httpx.get(f"{service.url}/health", timeout=60)
-            assert ready.status_code == 200
+            assert service.process.poll() is None, service.log
+            with suppress(httpx.ConnectError):  # nobody listens yet
+                httpx.get(f"{service.url}/live", timeout=PATIENCE_SECONDS)
+        assert httpx.get(f"{service.url}/health").status_code == 200
         log = service.stop(0)
     assert log.count("Finished server process") == 2
     assert "Pool" not in log
