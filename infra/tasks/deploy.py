@@ -8,21 +8,15 @@ that changes: a failure anywhere leaves it where it was.
 
 # ruff: noqa: PLC0415
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from threading import Event
 from time import perf_counter
-from typing import TYPE_CHECKING
 
 from invoke.context import Context
 from invoke.tasks import task
 
-from infra.report import complain, say, spell, step
+from infra.report import complain, say, spell
 from infra.tasks.opening import Opened, open_cloud
 from infra.tasks.options import ENV, SERVICE, friendly, terminated_is_interrupted
-
-if TYPE_CHECKING:
-    from infra.resources.base import Work
+from infra.tasks.releasing import step_of, work_on
 
 
 @task(help={"env": ENV, "service": SERVICE})
@@ -73,20 +67,3 @@ def release(opened: Opened) -> str:
             live = rollout.promote(work, candidate, percent)
     url: str = live.uri
     return url
-
-
-@contextmanager
-def step_of(work: "Work", name: str) -> Iterator[Callable[[str], None]]:
-    """A step on whose line stands what its calls wait for."""
-    with step(name) as tell:
-        work.retry.report = lambda waiting: tell(f"{waiting.what}, {spell(waiting.seconds)}")
-        yield tell
-
-
-def work_on(opened: Opened) -> "Work":
-    """What the steps call the cloud with."""
-    from infra.resources.base import Reads, Work
-    from infra.retry import Retry
-
-    # With shared reads, what an API that is not enabled would have is just not there.
-    return Work(opened.cloud, Retry(Event()), {}, Reads())

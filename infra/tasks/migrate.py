@@ -6,9 +6,9 @@ from invoke.context import Context
 from invoke.tasks import task
 
 from infra.report import say
-from infra.tasks.deploy import step_of, work_on
 from infra.tasks.opening import open_cloud
 from infra.tasks.options import ENV, SERVICE, friendly, terminated_is_interrupted
+from infra.tasks.releasing import step_of, work_on
 
 REVISION = "A revision of db/versions, or one relative to it like +1. Default: the newest, head."
 
