@@ -7,7 +7,7 @@ traffic where it was.
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from time import monotonic, sleep
+from time import monotonic
 
 from google.cloud import run_v2
 from google.protobuf import field_mask_pb2  # type: ignore[import-untyped,unused-ignore]
@@ -17,6 +17,7 @@ from infra.names import PLACEHOLDER_IMAGE
 from infra.release import ReleaseError
 from infra.release.conditions import failed_conditions, why_not_ready
 from infra.release.logs import SYSTEM, Log, end_of
+from infra.release.record import Record
 from infra.resources.asks import text
 from infra.resources.base import Work
 from infra.resources.secrets import APPLIED, find_secret, find_versions
@@ -79,19 +80,23 @@ def get_service(work: Work) -> run_v2.Service:
 def next_revision(work: Work, version: str) -> str:
     """The name of the next revision of a version of the source: service, version, count."""
     stem = f"{work.cloud.names.name}-{version[:SHORT_VERSION]}-"
-    request = run_v2.ListRevisionsRequest(parent=work.cloud.names.service)
-    listed = work.call(
-        "list the revisions", lambda: list(work.cloud.run_revisions.list_revisions(request))
-    )
     counts = [
         int(name.removeprefix(stem))
-        for name in (short(each.name) for each in listed)
+        for name in (short(each.name) for each in list_revisions(work))
         if re.fullmatch(re.escape(stem) + r"\d+", name)
     ]
     return f"{stem}{max(counts, default=0) + 1}"
 
 
-def create(work: Work, manifest: Manifest, revision: str) -> Candidate:
+def list_revisions(work: Work) -> list[run_v2.Revision]:
+    """All revisions of the service; none when it is not there."""
+    request = run_v2.ListRevisionsRequest(parent=work.cloud.names.service)
+    doing = "list the revisions"
+    listed = work.read(doing, lambda: list(work.cloud.run_revisions.list_revisions(request)))
+    return listed or []
+
+
+def create(work: Work, manifest: Manifest, revision: str, record: Record) -> Candidate:
     """Makes the revision, without traffic, and returns once it is healthy.
 
     Raises ReleaseError with the revision's own message and the end of its log.
@@ -103,6 +108,7 @@ def create(work: Work, manifest: Manifest, revision: str) -> Candidate:
     )
     wanted = manifest.service
     wanted.template.revision = revision
+    wanted.template.annotations.update(record.annotations())
     wanted.labels = {**live.labels, **wanted.labels}
     wanted.traffic = list(targets(live, serving or ((revision, 100),), candidate=revision))
     declared = {"traffic", *(snake(field) for field in manifest.fields if field != "name")}
@@ -146,7 +152,7 @@ def watch(work: Work, revision: str, seconds: float) -> str:
         failed += dict.fromkeys(line.text for line in deaths.read())
         if failed or monotonic() >= deadline:
             return " ".join(failed)
-        sleep(POLL_SECONDS)
+        work.retry.pause(POLL_SECONDS)
 
 
 def shift(work: Work, split: Split) -> None:

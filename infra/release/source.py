@@ -245,13 +245,33 @@ def link_target(folder: Path, path: str) -> str:
     return str(PurePosixPath(relative.as_posix()))
 
 
-def version(folder: Path, source: Source) -> str:
-    """What names the source in a registry: its commit when it is just that, else its hash."""
-    if git(folder, "status", "--porcelain", "--", ".") == "":
-        commit = git(folder, "rev-parse", "HEAD")
-        if commit:
-            return commit
-    return source.sha256[:40]
+@dataclass(frozen=True)
+class Commit:
+    """The commit that is checked out; "" and False where there is no git, or no commit yet."""
+
+    id: str = ""
+    branch: str = ""
+    """"" too when it is no branch that is checked out."""
+    author: str = ""
+    is_dirty: bool = False
+    """Whether files of the service differ from it, or are not in it."""
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """The commit of the service's folder."""
+        id = git(folder, "rev-parse", "HEAD")
+        if not id:
+            return cls()
+        return cls(
+            id,
+            git(folder, "branch", "--show-current") or "",
+            git(folder, "log", "-1", "--format=%an <%ae>") or "",
+            git(folder, "status", "--porcelain", "--", ".") != "",
+        )
+
+    def version(self, source: Source) -> str:
+        """What names the source in a registry: the commit when it is just that, else its hash."""
+        return self.id if self.id and not self.is_dirty else source.sha256[:40]
 
 
 def git(folder: Path, *arguments: str) -> str | None:

@@ -18,6 +18,7 @@ from infra.tasks.image import image
 from infra.tasks.lint import lint
 from infra.tasks.migrate import migrate
 from infra.tasks.provision import provision
+from infra.tasks.releases import releases
 from infra.tasks.render import render
 from infra.tasks.secret import secret
 from infra.tasks.status import status
@@ -37,6 +38,7 @@ namespace = Collection(
     lint,
     migrate,
     provision,
+    releases,
     render,
     secret,
     status,

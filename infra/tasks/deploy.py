@@ -8,36 +8,45 @@ that changes: a failure anywhere leaves it where it was.
 
 # ruff: noqa: PLC0415
 
+from importlib.metadata import version as version_of
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 from invoke.context import Context
 from invoke.tasks import task
 
 from infra.report import complain, say, spell
 from infra.tasks.opening import Opened, open_cloud
-from infra.tasks.options import ENV, SERVICE, friendly, terminated_is_interrupted
-from infra.tasks.releasing import step_of, work_on
+from infra.tasks.options import ENV, LOCK_TIMEOUT, SERVICE, friendly, terminated_is_interrupted
+from infra.tasks.releasing import releasing, step_of
+
+if TYPE_CHECKING:
+    from infra.release.record import Record
+    from infra.release.source import Commit, Source
+    from infra.resources.base import Work
 
 
-@task(help={"env": ENV, "service": SERVICE})
+@task(help={"env": ENV, "service": SERVICE, "lock-timeout": LOCK_TIMEOUT})
 @friendly
-def deploy(context: Context, env: str | None = None, service: str | None = None) -> None:
+def deploy(
+    context: Context, env: str | None = None, service: str | None = None, lock_timeout: int = 0
+) -> None:
     """Build the service, migrate its database, and roll it out once it is healthy."""
     with terminated_is_interrupted():
         started = perf_counter()
         opened = open_cloud(context, service, env)
-        url = release(opened)
+        with releasing(opened, "deploy", lock_timeout) as work:
+            url = release(opened, work)
         say(f"\n{opened.cloud.names.name}-{opened.environment.name} : {url}")
         say(f"{spell(perf_counter() - started)} in all")
 
 
-def release(opened: Opened) -> str:
+def release(opened: Opened, work: "Work") -> str:
     """The whole trip, a line a step. Returns the service's address."""
     from infra import manifest
     from infra.release import build, migrate, rollout, source
 
     folder, names = opened.project.folder, opened.cloud.names
-    work = work_on(opened)
     # What is wrong with a file, or was not provisioned, is said before anything is built.
     plan = build.read(folder)
     live = rollout.get_service(work)
@@ -47,7 +56,10 @@ def release(opened: Opened) -> str:
 
     say(f"Releasing {names.name} to {opened.environment.name}, project {names.project}:\n")
     with source.package(folder) as packaged:
-        version = source.version(folder, packaged)
+        commit = source.Commit.read(folder)
+        version = commit.version(packaged)
+        if commit.is_dirty:
+            complain(f"warning: files here differ from commit {commit.id[:12]}; they are released")
         if packaged.advice:
             complain(f"warning: {packaged.advice}")
         with step_of(work, f"upload the source, {packaged.summary}"):
@@ -61,9 +73,26 @@ def release(opened: Opened) -> str:
         migrate.run(work, migrate.HEAD, tell)
     revision = rollout.next_revision(work, version)
     with step_of(work, f"start revision {revision}"):
-        candidate = rollout.create(work, shape, revision)
+        candidate = rollout.create(work, shape, revision, record_of(opened, commit, packaged))
     for percent in rollout.steps(candidate, opened.environment.release.canary):
         with step_of(work, f"send it {percent} % of the traffic"):
             live = rollout.promote(work, candidate, percent)
     url: str = live.uri
     return url
+
+
+def record_of(opened: Opened, commit: "Commit", packaged: "Source") -> "Record":
+    """What the revision is to remember of this release."""
+    from infra.caller import who
+    from infra.names import MANAGED_BY
+    from infra.release.record import Record
+
+    return Record(
+        commit=commit.id,
+        branch=commit.branch,
+        author=commit.author,
+        dirty="true" if commit.is_dirty else "",
+        source=packaged.sha256,
+        engine=version_of(MANAGED_BY),
+        by=who(opened.cloud),
+    )

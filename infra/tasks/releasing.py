@@ -57,7 +57,12 @@ def releasing(opened: Opened, command: str, lock_timeout: float = 0) -> Iterator
 
 @contextmanager
 def step_of(work: "Work", name: str) -> Iterator[Callable[[str], None]]:
-    """A step on whose line stands what its calls wait for."""
+    """A step on whose line stands what its calls wait for. Raises Stopped, instead of beginning,
+    when the lease is lost."""
+    from infra.retry import Stopped
+
+    if work.retry.stop.is_set():
+        raise Stopped
     with step(name) as tell:
         work.retry.report = lambda waiting: tell(f"{waiting.what}, {spell(waiting.seconds)}")
         yield tell

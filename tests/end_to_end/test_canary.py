@@ -1,6 +1,7 @@
 """A canary: the traffic climbs in steps, and goes back when the new revision turns bad."""
 
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -83,15 +84,29 @@ def test_the_traffic_climbs_and_goes_back(baked: Bake, cloud: LocalCloud, tmp_pa
     assert "send it 100 %" in first
     assert "send it 10 %" not in first
 
+    head = commit(service)
     traffic = Traffic(service, cloud)
     with traffic.watched():
         printed = cloud.passes(service, "deploy")
     assert traffic.shares() == [0, 10, 50, 100]
     steps = [line.split()[2] for line in printed.splitlines() if "of the traffic" in line]
     assert steps == ["10", "50", "100"]
+    listed = cloud.passes(service, "releases").splitlines()[2:]
+    assert [len(listed), "100 %" in listed[0], " 0 %" in listed[1]] == [2, True, True], listed
+    assert f"  {head[:12]} (main)  " in listed[0]
+    assert ", changed (main)  " in listed[1]
 
     give_back_what_turns_bad(service, cloud, url_of(printed), tmp_path / "sign")
     give_back_when_interrupted(service, cloud)
+
+
+def commit(service: Baked) -> str:
+    """Commits all files of the service, on main. Returns the commit."""
+    git = ("git", "-c", "user.name=a", "-c", "user.email=a@example.com", "-C", service.folder)
+    for words in (("checkout", "-q", "-B", "main"), ("add", "-A"), ("commit", "-qnm", "all")):
+        subprocess.run([*git, *words], check=True)
+    head = subprocess.check_output([*git, "rev-parse", "HEAD"], text=True)
+    return head.strip()
 
 
 def give_back_what_turns_bad(service: Baked, cloud: LocalCloud, url: str, sign: Path) -> None:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -234,16 +235,34 @@ class TestVersion:
         write(tmp_path, "a")
         head = self.commit(tmp_path)
         with source.package(tmp_path) as packaged:
-            assert source.version(tmp_path, packaged) == head
+            assert source.Commit.read(tmp_path).version(packaged) == head
 
     def test_it_is_the_hash_when_something_was_changed(self, tmp_path: Path) -> None:
         write(tmp_path, "a")
         self.commit(tmp_path)
         write(tmp_path, "b")
         with source.package(tmp_path) as packaged:
-            assert source.version(tmp_path, packaged) == packaged.sha256[:40]
+            assert source.Commit.read(tmp_path).version(packaged) == packaged.sha256[:40]
 
     def test_it_is_the_hash_without_git(self, tmp_path: Path) -> None:
         write(tmp_path, "a")
         with source.package(tmp_path) as packaged:
-            assert source.version(tmp_path, packaged) == packaged.sha256[:40]
+            assert source.Commit.read(tmp_path).version(packaged) == packaged.sha256[:40]
+
+    def test_the_commit_is_known_with_its_branch_and_its_author(self, tmp_path: Path) -> None:
+        write(tmp_path, "a")
+        head = self.commit(tmp_path)
+        subprocess.run(["git", "-C", str(tmp_path), "checkout", "-qb", "it's/mine"], check=True)
+        clean = source.Commit(head, "it's/mine", "a <a@example.com>", is_dirty=False)
+        assert source.Commit.read(tmp_path) == clean
+        write(tmp_path, "b")
+        assert source.Commit.read(tmp_path) == replace(clean, is_dirty=True)
+
+    def test_it_is_none_where_there_is_no_git(self, tmp_path: Path) -> None:
+        write(tmp_path, "a")
+        assert source.Commit.read(tmp_path) == source.Commit()
+
+    def test_nothing_is_committed_yet(self, tmp_path: Path) -> None:
+        write(tmp_path, "a")
+        subprocess.run(["git", "-C", str(tmp_path), "init", "-q"], check=True)
+        assert source.Commit.read(tmp_path) == source.Commit()

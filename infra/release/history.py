@@ -1,0 +1,55 @@
+"""The releases of a service, as its revisions tell them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from google.cloud import run_v2
+
+from infra.names import PLACEHOLDER_IMAGE
+from infra.release.record import Record
+from infra.release.rollout import Split, get_service, list_revisions, short, split_of
+from infra.resources.base import Work
+
+
+@dataclass(frozen=True)
+class Release:
+    """A revision that was released."""
+
+    revision: str
+    created: str
+    """When it was created, in UTC."""
+    image: str
+    record: Record
+    percent: int
+    """Its part of the traffic."""
+    is_ready: bool
+
+
+def find(work: Work) -> list[Release]:
+    """All releases of the live service, the newest first. Raises ReleaseError without a service."""
+    split = split_of(get_service(work))
+    return of_revisions(list_revisions(work), split)
+
+
+def of_revisions(revisions: Iterable[run_v2.Revision], split: Split) -> list[Release]:
+    """The releases among revisions, the newest first, with what each has of the traffic."""
+    percents = dict(split)
+    newest_first = sorted(revisions, key=lambda each: each.create_time, reverse=True)
+    return [
+        Release(
+            revision=short(each.name),
+            created=f"{each.create_time:%Y-%m-%d %H:%M}",
+            image=each.containers[0].image,
+            record=Record.read(each.annotations),
+            percent=percents.get(short(each.name), 0),
+            is_ready=is_ready(each),
+        )
+        for each in newest_first
+        if not any(one.image.startswith(PLACEHOLDER_IMAGE) for one in each.containers)
+    ]
+
+
+def is_ready(revision: run_v2.Revision) -> bool:
+    """Whether it became ready; a revision that is not serving stays so."""
+    failed = run_v2.Condition.State.CONDITION_FAILED
+    return not any(each.type_ == "Ready" and each.state == failed for each in revision.conditions)
