@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
-from time import monotonic, sleep
+from time import monotonic
 
 from google.cloud.devtools import cloudbuild_v1
 from google.cloud.devtools.cloudbuild_v1 import Build
@@ -16,6 +16,7 @@ from infra.release import ReleaseError
 from infra.release.logs import Line, Log, end_of
 from infra.release.source import Source
 from infra.resources.base import Work
+from infra.retry import Stopped
 from infra.yaml_file import YamlError, YamlFile
 
 FILE = "ci/cloud-build.yaml"
@@ -107,13 +108,14 @@ def prepare(build: Build, names: Names, source: Source, tag: str) -> Build:
 def run(work: Work, build: Build, tag: str, tell: Callable[[str], None]) -> str:
     """Builds, and returns the image by digest. `tell` hears what is going on.
 
-    Raises ReleaseError with the end of the log when it fails. Interrupted, it is cancelled.
+    Raises ReleaseError with the end of the log when it fails. Interrupted, or when the lease is
+    lost, it is cancelled.
     """
     started = submit(work, build)
     log = log_of(work, started.id)
     try:
         done = wait(work, started.name, log, tell)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Stopped):
         work.cloud.builds.cancel_build(cloudbuild_v1.CancelBuildRequest(name=started.name))
         raise
     if done.status != Build.Status.SUCCESS:
@@ -151,7 +153,7 @@ def wait(work: Work, name: str, log: Log, tell: Callable[[str], None]) -> Build:
             next_look = monotonic() + LOG_SECONDS
         elif since is None:
             tell(progress(build))
-        sleep(pause)
+        work.retry.pause(pause)
         pause = min(pause * SLOWER, LAST_POLL_SECONDS)
 
 

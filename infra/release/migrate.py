@@ -5,7 +5,6 @@ the service: a migration that fails leaves the traffic where it is.
 """
 
 from collections.abc import Callable
-from time import sleep
 
 from google.cloud import run_v2
 
@@ -92,7 +91,7 @@ def wait(work: Work, name: str, tell: Callable[[str], None]) -> run_v2.Execution
         if execution.completion_time:
             return execution
         tell("running" if execution.running_count else "starting")
-        sleep(pause)
+        work.retry.pause(pause)
         pause = min(pause * SLOWER, LAST_POLL_SECONDS)
 
 
