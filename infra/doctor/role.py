@@ -18,6 +18,7 @@ RELEASE: dict[str, tuple[str, ...]] = {
         "storage.objects.get",
     ),
     "build the image": (
+        "artifactregistry.tags.get",
         "cloudbuild.builds.create",
         "cloudbuild.builds.get",
         "cloudbuild.builds.update",

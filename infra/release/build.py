@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from time import monotonic
 
+from google.cloud import artifactregistry_v1
 from google.cloud.devtools import cloudbuild_v1
 from google.cloud.devtools.cloudbuild_v1 import Build
 from google.protobuf import json_format  # type: ignore[import-untyped,unused-ignore]
@@ -121,6 +122,16 @@ def run(work: Work, build: Build, tag: str, tell: Callable[[str], None]) -> str:
     if done.status != Build.Status.SUCCESS:
         raise ReleaseError(failure(done, log.settled()))
     return image_of(done, f"{work.cloud.names.image}:{tag}")
+
+
+def find_image(work: Work, tag: str) -> str | None:
+    """The image that has been pushed under the tag, by digest; None when there is none."""
+    names = work.cloud.names
+    # Google's "Managing images": the package of a name without slashes is called as it is.
+    name = f"{names.repository}/packages/{names.name}/tags/{tag}"
+    request = artifactregistry_v1.GetTagRequest(name=name)
+    found = work.read(f"the image {tag}", lambda: work.cloud.artifacts.get_tag(request))
+    return f"{names.image}@{found.version.rpartition('/')[2]}" if found else None
 
 
 def submit(work: Work, build: Build) -> Build:

@@ -10,7 +10,7 @@ import os
 import subprocess
 import tarfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from stat import S_ISREG
 from tempfile import TemporaryFile
@@ -255,6 +255,8 @@ class Commit:
     author: str = ""
     is_dirty: bool = False
     """Whether files of the service differ from it, or are not in it."""
+    paths: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
+    """The files of the service that are in it."""
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -267,11 +269,14 @@ class Commit:
             git(folder, "branch", "--show-current") or "",
             git(folder, "log", "-1", "--format=%an <%ae>") or "",
             git(folder, "status", "--porcelain", "--", ".") != "",
+            frozenset((git(folder, "ls-files", "-z", "--", ".") or "").split("\0")),
         )
 
     def version(self, source: Source) -> str:
-        """What names the source in a registry: the commit when it is just that, else its hash."""
-        return self.id if self.id and not self.is_dirty else source.sha256[:40]
+        """What names the source in a registry, and nothing else: the commit when it is just that,
+        else its hash. What git ignores may be packaged all the same."""
+        is_all = all(entry.path in self.paths for entry in source.entries)
+        return self.id if self.id and is_all and not self.is_dirty else source.sha256[:40]
 
 
 def git(folder: Path, *arguments: str) -> str | None:

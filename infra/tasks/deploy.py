@@ -26,22 +26,29 @@ if TYPE_CHECKING:
     from infra.resources.base import Work
 
 
-@task(help={"env": ENV, "service": SERVICE, "lock-timeout": LOCK_TIMEOUT})
+REBUILD = "Build the image even if this source has been built already."
+
+
+@task(help={"env": ENV, "service": SERVICE, "rebuild": REBUILD, "lock-timeout": LOCK_TIMEOUT})
 @friendly
 def deploy(
-    context: Context, env: str | None = None, service: str | None = None, lock_timeout: int = 0
+    context: Context,
+    env: str | None = None,
+    service: str | None = None,
+    rebuild: bool = False,
+    lock_timeout: int = 0,
 ) -> None:
     """Build the service, migrate its database, and roll it out once it is healthy."""
     with terminated_is_interrupted():
         started = perf_counter()
         opened = open_cloud(context, service, env)
         with releasing(opened, "deploy", lock_timeout) as work:
-            url = release(opened, work)
+            url = release(opened, work, rebuild=rebuild)
         say(f"\n{opened.cloud.names.name}-{opened.environment.name} : {url}")
         say(f"{spell(perf_counter() - started)} in all")
 
 
-def release(opened: Opened, work: "Work") -> str:
+def release(opened: Opened, work: "Work", *, rebuild: bool = False) -> str:
     """The whole trip, a line a step. Returns the service's address."""
     from infra import manifest
     from infra.release import build, migrate, rollout, source
@@ -62,11 +69,15 @@ def release(opened: Opened, work: "Work") -> str:
             complain(f"warning: files here differ from commit {commit.id[:12]}; they are released")
         if packaged.advice:
             complain(f"warning: {packaged.advice}")
-        with step_of(work, f"upload the source, {packaged.summary}"):
-            source.upload(work, packaged)
-        with step_of(work, "build the image") as tell:
-            build.prepare(plan, names, packaged, version)
-            image = build.run(work, plan, version, tell)
+        image = None if rebuild else build.find_image(work, version)
+        if image:
+            say(f"  {version[:12]} is built already, {packaged.summary}: --rebuild builds it again")
+        else:
+            with step_of(work, f"upload the source, {packaged.summary}"):
+                source.upload(work, packaged)
+            with step_of(work, "build the image") as tell:
+                build.prepare(plan, names, packaged, version)
+                image = build.run(work, plan, version, tell)
     shape = manifest.read(folder, opened.environment, image=image, versions=versions)
     with step_of(work, "migrate the database") as tell:
         migrate.update_job(work, shape, image)

@@ -146,4 +146,6 @@ def give_back_when_interrupted(service: Baked, cloud: LocalCloud) -> None:
         status, output = interrupt(process)
     assert status == 128 + signal.SIGINT, output
     assert "Traceback" not in output
+    # The files are those of the commit again.
+    assert "is built already" in output
     assert traffic.now == serving

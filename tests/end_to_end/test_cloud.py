@@ -121,7 +121,7 @@ def break_and_mend(service: Baked, cloud: LocalCloud, url: str, path: str) -> No
     assert "The service was not touched" in broken.stdout
     assert httpx.get(url + path).json() == before
     later.unlink()
-    cloud.passes(service, "deploy")
+    assert "build the image" in cloud.passes(service, "deploy", "--rebuild")
     assert httpx.get(url + path, timeout=60).json() == before
 
 

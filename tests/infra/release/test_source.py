@@ -266,3 +266,16 @@ class TestVersion:
         write(tmp_path, "a")
         subprocess.run(["git", "-C", str(tmp_path), "init", "-q"], check=True)
         assert source.Commit.read(tmp_path) == source.Commit()
+
+    def test_it_is_the_hash_when_git_ignores_what_is_packaged(self, tmp_path: Path) -> None:
+        write(tmp_path, "a")
+        write(tmp_path, ".gitignore").write_text("made\n")
+        write(tmp_path, ".gcloudignore").write_text("nothing\n")
+        head = self.commit(tmp_path)
+        with source.package(tmp_path) as packaged:
+            assert source.Commit.read(tmp_path).version(packaged) == head
+        write(tmp_path, "made")
+        with source.package(tmp_path) as packaged:
+            commit = source.Commit.read(tmp_path)
+            assert not commit.is_dirty
+            assert commit.version(packaged) == packaged.sha256[:40]
