@@ -9,7 +9,7 @@ import hashlib
 import os
 import subprocess
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from stat import S_ISREG
@@ -41,7 +41,9 @@ NEVER = GitIgnoreSpec.from_lines(
         "/.local/",
     ]
 )
-LARGE = 50 * 1024 * 1024
+LARGE = 50_000_000
+TOO_LARGE = 500_000_000
+"""Bytes of an archive that is worth a warning, and that is refused."""
 LARGEST_SHOWN = 3
 CHUNK = 1024 * 1024
 
@@ -93,14 +95,19 @@ class Source:
         wrong with what is left out."""
         if self.size <= LARGE:
             return None
-        largest = sorted(self.entries, key=lambda entry: -entry.size)[:LARGEST_SHOWN]
-        named = ", ".join(f"{entry.path} ({human_size(entry.size)})" for entry in largest)
-        return f"the source is {human_size(self.size)}; leave out what no build needs: {named}"
+        return f"the source is {human_size(self.size)}; {leave_out(self.entries)}"
 
 
-def package(folder: Path) -> Source:
-    """The folder's archive. Raises ProjectError for a link that leads out of the folder, and
-    for a file that can't be read or changes meanwhile."""
+def leave_out(entries: Iterable[Entry]) -> str:
+    """That the largest files should not be packaged."""
+    largest = sorted(entries, key=lambda entry: -entry.size)[:LARGEST_SHOWN]
+    named = ", ".join(f"{entry.path} ({human_size(entry.size)})" for entry in largest)
+    return f"leave out in .gcloudignore what no build needs: {named}"
+
+
+def package(folder: Path, limit: int = TOO_LARGE) -> Source:
+    """The folder's archive, of at most so many bytes. Raises ProjectError when it is larger, for a
+    link that leads out of the folder, and for a file that can't be read or changes meanwhile."""
     entries = tuple(listing(folder))
     if not entries:
         raise ProjectError(f"{folder}: everything in it is left out by .gcloudignore")
@@ -112,7 +119,9 @@ def package(folder: Path) -> Source:
         ):
             for entry in entries:
                 add(tar, folder, entry)
+                check_size(archive.tell(), limit, entries)
         size = archive.tell()
+        check_size(size, limit, entries)
         archive.seek(0)
         sha256 = hashlib.file_digest(archive, "sha256").hexdigest()
         archive.seek(0)
@@ -120,6 +129,14 @@ def package(folder: Path) -> Source:
         archive.close()
         raise
     return Source(archive, sha256, size, entries)
+
+
+def check_size(size: int, limit: int, entries: Iterable[Entry]) -> None:
+    """Raises ProjectError when an archive is larger than that."""
+    if size > limit:
+        raise ProjectError(
+            f"the source is larger than {human_size(limit)}, packed: {leave_out(entries)}"
+        )
 
 
 def add(tar: tarfile.TarFile, folder: Path, entry: Entry) -> None:

@@ -209,6 +209,16 @@ def test_a_file_of_any_size_and_name_goes_in(tmp_path: Path) -> None:
             assert {m.name: m.size for m in tar.getmembers()}[long] == 2
 
 
+def test_what_is_too_large_is_refused_with_the_largest_files(tmp_path: Path) -> None:
+    for name, size in (("small", 10), ("large", 200_000), ("larger", 300_000)):
+        (tmp_path / name).write_bytes(os.urandom(size))
+    named = r"larger than 400 kB, packed: .*: larger \(300 kB\), large \(200 kB\), small \(10 B\)"
+    with pytest.raises(ProjectError, match=named):
+        source.package(tmp_path, limit=400_000)
+    with source.package(tmp_path, limit=600_000) as packaged:
+        assert len(packaged.entries) == 3
+
+
 def test_the_summary_says_how_much_it_is(tmp_path: Path) -> None:
     write(tmp_path, "a")
     with source.package(tmp_path) as packaged:
