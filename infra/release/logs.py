@@ -1,9 +1,14 @@
 """What a build, a job or a revision logged, read back through Cloud Logging."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from time import monotonic, sleep
 
+from google.api_core.exceptions import from_http_response
+
 from infra.cloud import Cloud
+from infra.resources.base import Work
 from infra.yaml_file import Value
 
 PAGE = 1000
@@ -13,6 +18,8 @@ LAST_LINES = 20
 # An entry can be read a few seconds after it was written, not at once.
 LATE_SECONDS = 8
 FIRST_POLL_SECONDS = 0.3
+# Cloud Logging allows 60 reads a minute in a project.
+FOLLOW_SECONDS = 2.0
 SLOWER = 1.5
 
 
@@ -25,6 +32,13 @@ class Line:
     severity: str
     text: str
     by_platform: bool = False
+    id: str = ""
+    """Unique among the lines of the same time."""
+
+    @property
+    def moment(self) -> datetime:
+        """The time of it."""
+        return datetime.fromisoformat(self.when)
 
 
 @dataclass(frozen=True)
@@ -71,6 +85,49 @@ class Log:
                 break
         return lines
 
+    def newest(self, work: Work, count: int) -> list[Line]:
+        """Its newest lines, the oldest of them first. Raises CloudError."""
+        body: dict[str, Value] = {
+            "resourceNames": [f"projects/{self.cloud.environment.project}"],
+            "filter": self.filter,
+            "orderBy": "timestamp desc",
+            "pageSize": count,
+        }
+
+        def fetch() -> list[dict[str, object]]:
+            answer = self.cloud.session.post(f"{self.cloud.logging}/entries:list", json=body)
+            if not answer.ok:
+                raise from_http_response(answer)  # type: ignore[no-untyped-call]
+            entries: list[dict[str, object]] = answer.json().get("entries", [])
+            return entries
+
+        entries = work.read("the logs", fetch) or []
+        return [parse(entry) for entry in reversed(entries)]
+
+    def follow(self, work: Work, shown: list[Line]) -> Iterator[Line]:
+        """The lines that come after those that were shown, as they come, without end.
+
+        One that can be read late stands behind a younger one. Raises CloudError.
+        """
+        recent = shown
+        first = shown[0].moment if shown else None
+        while True:
+            work.retry.pause(FOLLOW_SECONDS)
+            known = {(line.when, line.id) for line in recent}
+            recent = self.since(recent).newest(work, PAGE)
+            for line in recent:
+                # Those before were left out on purpose.
+                if (line.when, line.id) not in known and (not first or line.moment >= first):
+                    yield line
+
+    def since(self, recent: list[Line]) -> "Log":
+        """This log from shortly before the newest of the lines on; all of it without any."""
+        if not recent:
+            return self
+        newest = max(line.moment for line in recent)
+        since = (newest - timedelta(seconds=LATE_SECONDS)).isoformat()
+        return replace(self, filter=f'{self.filter} AND timestamp>="{since}"')
+
 
 def parse(entry: dict[str, object]) -> Line:
     """An entry as the line that a person wants to read."""
@@ -80,11 +137,16 @@ def parse(entry: dict[str, object]) -> Line:
         text = payload.get("message", payload)
         if trace := payload.get("exception") or payload.get("exc_info"):
             text = f"{text}\n{trace}"
+    request = entry.get("httpRequest")
+    if text is None and isinstance(request, dict):
+        parts = ("requestMethod", "requestUrl", "status", "latency")
+        text = " ".join(str(request[part]) for part in parts if part in request)
     return Line(
         when=str(entry.get("timestamp", "")),
         severity=str(entry.get("severity", "DEFAULT")),
         text=str(text),
         by_platform=str(entry.get("logName", "")).endswith(SYSTEM),
+        id=str(entry.get("insertId", "")),
     )
 
 

@@ -16,6 +16,7 @@ from infra.tasks.emulator import emulator
 from infra.tasks.graph import graph
 from infra.tasks.image import image
 from infra.tasks.lint import lint
+from infra.tasks.logs import logs
 from infra.tasks.migrate import migrate
 from infra.tasks.provision import provision
 from infra.tasks.releases import releases
@@ -36,6 +37,7 @@ namespace = Collection(
     graph,
     image,
     lint,
+    logs,
     migrate,
     provision,
     releases,
