@@ -172,9 +172,9 @@ def discard_what_is_lost(engine: AsyncEngine) -> None:
 
 def forget_values(error: BaseException | None) -> None:
     """Takes the row out of what PostgreSQL says: it would be in the log."""
-    seen: set[BaseException] = set()
-    while error is not None and error not in seen:
-        seen.add(error)
+    seen: set[int] = set()  # by identity: an error need not be hashable
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
         if isinstance(error, asyncpg.PostgresError):
             error.detail = None
         error = error.__cause__
