@@ -1,0 +1,67 @@
+"""The first stage: the source, as an image."""
+
+# ruff: noqa: PLC0415
+
+from dataclasses import dataclass
+from importlib.metadata import version as version_of
+from typing import TYPE_CHECKING
+
+from infra.report import complain, say
+from infra.tasks.opening import Opened
+from infra.tasks.releasing import step_of
+
+if TYPE_CHECKING:
+    from google.cloud.devtools.cloudbuild_v1 import Build
+
+    from infra.release.record import Record
+    from infra.release.source import Commit, Source
+    from infra.resources.base import Work
+
+
+@dataclass(frozen=True)
+class Built:
+    """An image, by digest, and what is known of it. `version` names its source."""
+
+    image: str
+    version: str
+    record: "Record"
+
+
+def make(opened: Opened, work: "Work", plan: "Build", *, rebuild: bool = False) -> Built:
+    """Packages the source and builds it, unless there is an image of it already."""
+    from infra.release import build, source
+
+    with source.package(opened.project.folder) as packaged:
+        commit = source.Commit.read(opened.project.folder)
+        version = commit.version(packaged)
+        if commit.is_dirty:
+            complain(f"warning: files here differ from commit {commit.id[:12]}; they are released")
+        if packaged.advice:
+            complain(f"warning: {packaged.advice}")
+        image = None if rebuild else build.find_image(work, version)
+        if image:
+            say(f"  {version[:12]} is built already, {packaged.summary}: --rebuild builds it again")
+        else:
+            with step_of(work, f"upload the source, {packaged.summary}"):
+                source.upload(work, packaged)
+            with step_of(work, "build the image") as tell:
+                build.prepare(plan, opened.cloud.names, packaged, version)
+                image = build.run(work, plan, version, tell)
+    return Built(image, version, record_of(opened, commit, packaged))
+
+
+def record_of(opened: Opened, commit: "Commit", packaged: "Source") -> "Record":
+    """What the revision is to remember of this release."""
+    from infra.caller import who
+    from infra.names import MANAGED_BY
+    from infra.release.record import Record
+
+    return Record(
+        commit=commit.id,
+        branch=commit.branch,
+        author=commit.author,
+        dirty="true" if commit.is_dirty else "",
+        source=packaged.sha256,
+        engine=version_of(MANAGED_BY),
+        by=who(opened.cloud),
+    )
