@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from infra.environment_faults import explain
 from infra.environment_fields import (
@@ -17,10 +17,10 @@ from infra.environment_fields import (
     Cpu,
     Member,
     Memory,
-    Percent,
     ProjectId,
     Region,
     SecretName,
+    Section,
     ServiceName,
     SqlName,
     Text,
@@ -28,6 +28,7 @@ from infra.environment_fields import (
     fault,
     matching,
 )
+from infra.environment_release import Release
 from infra.project import ProjectError
 from infra.yaml_file import Value, Where, YamlError, YamlFile
 
@@ -48,12 +49,6 @@ DERIVED: set[Where] = {("database", "instance"), ("database", "name"), ("databas
 
 class EnvironmentFileError(ProjectError):
     """The environment is unknown or its file is wrong: one line for each fault."""
-
-
-class Section(BaseModel):
-    """A group of fields; one it does not know is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Service(Section):
@@ -214,23 +209,6 @@ class Trigger(Section):
             except re.error as error:
                 message = "no regular expression: {error}"
                 raise fault(message, at=field, error=str(error)) from None
-        return self
-
-
-class Release(Section):
-    """How a new revision gets its traffic."""
-
-    canary: list[Percent] = Field(
-        default=[],
-        description="Percents of the traffic it gets on the way to 100, checked at each step.",
-    )
-
-    @model_validator(mode="after")
-    def _climbs(self) -> Self:
-        if self.canary != sorted(set(self.canary)):
-            raise fault(
-                "must climb from step to step (got {got})", at="canary", got=str(self.canary)
-            )
         return self
 
 

@@ -3,17 +3,33 @@
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+)
 from pydantic_core import PydanticCustomError
 
 RESERVED_VARIABLES = {"PORT", "K_SERVICE", "K_REVISION", "K_CONFIGURATION"}
 VARIABLE_PATTERN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+DURATION_PATTERN = re.compile(r"(?:(?P<minutes>\d{1,3})m)?(?:(?P<seconds>\d{1,5})s?)?")
+# RFC 3986, 3.3 and 3.4: what a path and its query are written with.
+URL_PATH_PATTERN = re.compile(r"/[\w.~!$&'()*+,;=:@%/?-]*", re.ASCII)
 MEMBER_PATTERN = re.compile(
     r"allUsers|allAuthenticatedUsers"
     r"|(user|group|serviceAccount):[^\s:@]+@[^\s:@]+\.[^\s:@]+"
     r"|domain:[^\s:@]+\.[^\s:@]+"
     r"|(principal|principalSet)://\S+"
 )
+
+
+class Section(BaseModel):
+    """A group of fields; one it does not know is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 def fault(message: str, at: str = "", **values: object) -> PydanticCustomError:
@@ -37,6 +53,20 @@ def as_text(value: object) -> object:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
     return value
+
+
+def as_seconds(value: object) -> object:
+    """A time as people write it, `90`, `60s`, `2m` or `1m30s`, in seconds; else as it is."""
+    if isinstance(value, str) and (found := DURATION_PATTERN.fullmatch(value)) and value:
+        return int(found["minutes"] or 0) * 60 + int(found["seconds"] or 0)
+    return value
+
+
+def check_url_path(path: str) -> str:
+    """The path of a request, with its query if there is one."""
+    if not URL_PATH_PATTERN.fullmatch(path):
+        raise fault("must be a path like /items?size=1 (got {got})", got=repr(path))
+    return path
 
 
 def check_variable(name: str) -> str:
@@ -104,4 +134,7 @@ type Channel = Annotated[
     ),
 ]
 type Percent = Annotated[int, Field(ge=1, le=99)]
+type Seconds = Annotated[int, BeforeValidator(as_seconds), Field(ge=0, le=3600)]
+type UrlPath = Annotated[str, AfterValidator(check_url_path)]
+type Status = Annotated[int, Field(ge=200, le=599)]
 type Text = Annotated[str, StringConstraints(min_length=1)]

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from google.cloud import run_v2
 
 from infra.names import PLACEHOLDER_IMAGE
+from infra.release.live import Split, get_service, list_revisions, short, split_of
 from infra.release.record import Record
-from infra.release.rollout import Split, get_service, list_revisions, short, split_of
 from infra.resources.base import Work
 
 

@@ -87,6 +87,10 @@ class Log:
 
     def newest(self, work: Work, count: int) -> list[Line]:
         """Its newest lines, the oldest of them first. Raises CloudError."""
+        return [parse(entry) for entry in reversed(self.entries(work, count))]
+
+    def entries(self, work: Work, count: int) -> list[dict[str, object]]:
+        """Its newest entries, the newest first, as Cloud Logging has them. Raises CloudError."""
         body: dict[str, Value] = {
             "resourceNames": [f"projects/{self.cloud.environment.project}"],
             "filter": self.filter,
@@ -101,8 +105,7 @@ class Log:
             entries: list[dict[str, object]] = answer.json().get("entries", [])
             return entries
 
-        entries = work.read("the logs", fetch) or []
-        return [parse(entry) for entry in reversed(entries)]
+        return work.read("the logs", fetch) or []
 
     def follow(self, work: Work, shown: list[Line]) -> Iterator[Line]:
         """The lines that come after those that were shown, as they come, without end.

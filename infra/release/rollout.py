@@ -1,49 +1,71 @@
 """The image and the manifest → a new revision, which gets the traffic once it is healthy.
 
-While it starts it has a tag of its own and no traffic; one that does not become healthy leaves the
-traffic where it was.
+While it starts it has a tag of its own and no traffic. Every change of the traffic is written into
+the service together with what to put back: whatever happens in between, `put_back` undoes it.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from time import monotonic
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from google.cloud import run_v2
-from google.protobuf import field_mask_pb2  # type: ignore[import-untyped,unused-ignore]
 
 from infra.manifest import Manifest
-from infra.names import PLACEHOLDER_IMAGE
 from infra.release import ReleaseError
-from infra.release.conditions import failed_conditions, why_not_ready
-from infra.release.logs import SYSTEM, Log, end_of
+from infra.release.conditions import why_not_ready
+from infra.release.live import (
+    Split,
+    get_revision,
+    get_service,
+    is_converged,
+    is_placeholder,
+    list_revisions,
+    said,
+    scaled,
+    shift,
+    short,
+    snake,
+    split_of,
+    tagged,
+    targets,
+    update,
+)
+from infra.release.logs import end_of
+from infra.release.memory import Memory
 from infra.release.record import Record
+from infra.release.watch import log_of
 from infra.resources.asks import text
 from infra.resources.base import Work
 from infra.resources.secrets import APPLIED, find_secret, find_versions
 from infra.retry import CloudError
 
-TAG = "candidate"
-REVISION = run_v2.TrafficTargetAllocationType.TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION
-LATEST = run_v2.TrafficTargetAllocationType.TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST
-SUCCEEDED = run_v2.Condition.State.CONDITION_SUCCEEDED
 SHORT_VERSION = 7
-# How long each step of a canary is watched.
-CANARY_SECONDS = 10.0
-# Cloud Logging is read once a poll, and allows 60 reads a minute in a project.
-POLL_SECONDS = 2.0
-
-type Split = tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """A healthy revision without traffic. `serving` has the percents of those that have it;
-    `is_first`: that is only the placeholder, or nobody."""
+class Captured:
+    """The traffic before it is changed. `is_idle`: only the placeholder has it, or nobody."""
 
-    revision: str
-    serving: Split
-    is_first: bool
+    split: Split
+    memory: Memory
+    is_idle: bool
+
+    @property
+    def revisions(self) -> list[str]:
+        """Who serves."""
+        return [revision for revision, _ in self.split]
+
+
+def capture(live: run_v2.Service, revisions: Iterable[run_v2.Revision]) -> Captured:
+    """What a release has to put back if it fails, and who serves meanwhile."""
+    split = split_of(live)
+    serving = dict(split)
+    ours = [each for each in revisions if not is_placeholder(list(each.containers))]
+    real = [short(each.name) for each in ours if short(each.name) in serving]
+    memory = Memory.read(live.annotations).ended()
+    if not memory.served and len(split) == 1 and real:
+        memory = memory.won(real[0])  # it was released by a version that kept no memory
+    return Captured(split, memory, is_idle=not real)
 
 
 def secret_versions(work: Work) -> dict[str, str]:
@@ -64,19 +86,6 @@ def secret_versions(work: Work) -> dict[str, str]:
     return found
 
 
-def get_service(work: Work) -> run_v2.Service:
-    """The live service. Raises ReleaseError when it is not there."""
-    names = work.cloud.names
-    request = run_v2.GetServiceRequest(name=names.service)
-    service = work.read(names.name, lambda: work.cloud.run_services.get_service(request))
-    if service is None:
-        raise ReleaseError(
-            f"there is no service {names.name}: run invoke provision --env "
-            f"{names.environment.name} first"
-        )
-    return service
-
-
 def next_revision(work: Work, version: str) -> str:
     """The name of the next revision of a version of the source: service, version, count."""
     stem = f"{work.cloud.names.name}-{version[:SHORT_VERSION]}-"
@@ -88,191 +97,98 @@ def next_revision(work: Work, version: str) -> str:
     return f"{stem}{max(counts, default=0) + 1}"
 
 
-def list_revisions(work: Work) -> list[run_v2.Revision]:
-    """All revisions of the service; none when it is not there."""
-    request = run_v2.ListRevisionsRequest(parent=work.cloud.names.service)
-    doing = "list the revisions"
-    listed = work.read(doing, lambda: list(work.cloud.run_revisions.list_revisions(request)))
-    return listed or []
-
-
-def create(work: Work, manifest: Manifest, revision: str, record: Record) -> Candidate:
-    """Makes the revision, without traffic, and returns once it is healthy.
+def create(
+    work: Work, manifest: Manifest, revision: str, record: Record, captured: Captured
+) -> run_v2.Service:
+    """Makes the revision, with the candidate's tag and without traffic. Returns the service once
+    the revision is healthy.
 
     Raises ReleaseError with the revision's own message and the end of its log.
     """
     live = get_service(work)
-    serving = split_of(live)
-    is_first = not serving or all(
-        container.image.startswith(PLACEHOLDER_IMAGE) for container in live.template.containers
-    )
     wanted = manifest.service
     wanted.template.revision = revision
     wanted.template.annotations.update(record.annotations())
     wanted.labels = {**live.labels, **wanted.labels}
-    wanted.traffic = list(targets(live, serving or ((revision, 100),), candidate=revision))
-    declared = {"traffic", *(snake(field) for field in manifest.fields if field != "name")}
+    begun = captured.memory.begun(revision, captured.split)
+    wanted.annotations = begun.annotations({**live.annotations, **wanted.annotations})
+    split = captured.split or ((revision, 100),)
+    wanted.traffic = list(targets(live, split, candidate=revision))
+    declared = {
+        "annotations",
+        "traffic",
+        *(snake(field) for field in manifest.fields if field != "name"),
+    }
     try:
         update(work, wanted, sorted(declared))
     except CloudError as error:
-        raise ReleaseError(unhealthy(work, revision, serving, error.said)) from error
+        raise ReleaseError(unhealthy(work, revision, error.said)) from error
     live = get_service(work)
     if not is_converged(live):
-        raise ReleaseError(unhealthy(work, revision, serving, live.terminal_condition.message))
-    return Candidate(revision, serving, is_first)
+        raise ReleaseError(unhealthy(work, revision, live.terminal_condition.message))
+    return live
 
 
-def promote(work: Work, candidate: Candidate, percent: int) -> run_v2.Service:
-    """Sends a percentage of the traffic to the revision, and the rest to those that had it.
-
-    Below 100 it is watched for a while. Raises ReleaseError, with the traffic back where it was,
-    when the revision is no longer healthy; interrupted below 100, it is put back too.
-    """
-    others = scaled(candidate.serving, 100 - percent)
-    try:
-        shift(work, ((candidate.revision, percent), *others))
-        failed = watch(work, candidate.revision, CANARY_SECONDS if percent < 100 else 0)
-    except KeyboardInterrupt:
-        if percent < 100:
-            shift(work, candidate.serving)
-        raise
-    if failed:
-        shift(work, candidate.serving)
-        raise ReleaseError(unhealthy(work, candidate.revision, candidate.serving, failed))
-    return get_service(work)
+def keep(work: Work, revision: str, captured: Captured) -> None:
+    """Leaves the revision as it is, healthy and without traffic: it is no longer under way."""
+    shift(work, captured.split, captured.memory, tagged=revision)
 
 
-def watch(work: Work, revision: str, seconds: float) -> str:
-    """Why the revision is no longer healthy, as soon as it isn't; "" when it is all the time."""
-    deadline = monotonic() + seconds
-    deaths = deaths_of(work, revision)
-    while True:
-        now = get_revision(work, revision)
-        failed = failed_conditions(now.conditions) if now else ["it was deleted"]
-        failed += dict.fromkeys(line.text for line in deaths.read())
-        if failed or monotonic() >= deadline:
-            return " ".join(failed)
-        work.retry.pause(POLL_SECONDS)
+def tag(work: Work, revision: str, captured: Captured) -> run_v2.Service:
+    """Gives a revision that is there the candidate's tag, and returns when it can be asked."""
+    return shift(
+        work, captured.split, captured.memory.begun(revision, captured.split), tagged=revision
+    )
 
 
-def shift(work: Work, split: Split) -> None:
-    """Gives the revisions their percents, and returns when they have them."""
+def give(work: Work, revision: str, percent: int, captured: Captured) -> run_v2.Service:
+    """Sends a percentage of the traffic to the revision, and the rest to those that had it."""
+    if percent == 100:
+        return shift(work, ((revision, 100),), captured.memory.won(revision))
+    split = ((revision, percent), *scaled(captured.split, 100 - percent))
+    return shift(work, split, captured.memory.begun(revision, captured.split), tagged=revision)
+
+
+def put_back(work: Work, captured: Captured) -> str:
+    """Gives the traffic back to those that had it, takes the candidate's tag away, and returns
+    where the traffic is, for people. Raises CloudError, and ReleaseError."""
     live = get_service(work)
-    service = run_v2.Service(name=live.name, traffic=list(targets(live, split)))
-    update(work, service, ["traffic"])
+    if (
+        split_of(live) != captured.split
+        or tagged(live)
+        or Memory.read(live.annotations) != captured.memory
+    ):
+        shift(work, captured.split, captured.memory)
+    return f"The traffic is where it was: {said(captured.split)}"
 
 
-def update(work: Work, service: run_v2.Service, fields: list[str]) -> None:
-    """Changes the fields of the live service, and returns when Cloud Run is done."""
-    request = run_v2.UpdateServiceRequest(
-        service=service, update_mask=field_mask_pb2.FieldMask(paths=fields)
-    )
-    doing = f"update the service {work.cloud.names.name}"
-    work.wait(doing, work.call(doing, lambda: work.cloud.run_services.update_service(request)))
+def cut_off(work: Work) -> Captured | None:
+    """What a release that was killed has left to be put back; None when none was.
+
+    A revision that was deleted meanwhile gets nothing; if all were, the traffic stays.
+    """
+    live = get_service(work)
+    memory = Memory.read(live.annotations)
+    if memory.rollout is None:
+        return None
+    there = {short(each.name) for each in list_revisions(work)}
+    left = tuple((name, part) for name, part in memory.rollout.serving if name in there)
+    return Captured(scaled(left, 100) or split_of(live), memory.ended(), is_idle=False)
 
 
-def targets(
-    live: run_v2.Service, split: Split, candidate: str | None = None
-) -> Iterator[run_v2.TrafficTarget]:
-    """The traffic of a split, with the tags that are not ours where they are."""
-    for revision, percent in split:
-        yield run_v2.TrafficTarget(type_=REVISION, revision=revision, percent=percent)
-    for target in live.traffic:
-        if target.tag and target.tag != TAG:
-            yield run_v2.TrafficTarget(type_=target.type_, revision=target.revision, tag=target.tag)
-    if candidate:
-        yield run_v2.TrafficTarget(type_=REVISION, revision=candidate, tag=TAG)
-
-
-def split_of(live: run_v2.Service) -> Split:
-    """Which revisions serve, and what percent each; empty when none ever was ready."""
-    percents: dict[str, int] = {}
-    for status in live.traffic_statuses:
-        revision = status.revision
-        if status.type_ == LATEST or not revision:
-            revision = short(live.latest_ready_revision)
-        if status.percent and revision:
-            percents[revision] = percents.get(revision, 0) + status.percent
-    return tuple(percents.items())
-
-
-def scaled(split: Split, total: int) -> Split:
-    """The split in the same proportions, its percents adding up to the total."""
-    whole = sum(percent for _, percent in split)
-    left, result = total, []
-    for revision, percent in split:
-        share = round(left * percent / whole) if whole else 0
-        whole -= percent
-        left -= share
-        if share:
-            result.append((revision, share))
-    return tuple(result)
-
-
-def is_converged(service: run_v2.Service) -> bool:
-    """Whether Cloud Run has made of the service what was asked for."""
-    return (
-        not service.reconciling
-        and service.terminal_condition.state == SUCCEEDED
-        and service.observed_generation == service.generation
-    )
-
-
-def get_revision(work: Work, revision: str) -> run_v2.Revision | None:
-    """A revision, by its short name; None when there is none."""
-    request = run_v2.GetRevisionRequest(name=f"{work.cloud.names.service}/revisions/{revision}")
-    return work.read(revision, lambda: work.cloud.run_revisions.get_revision(request))
-
-
-def unhealthy(work: Work, revision: str, serving: Split, message: str) -> str:
-    """What to say of a revision that did not get ready: its own words, its log, the traffic."""
+def unhealthy(work: Work, revision: str, message: str) -> str:
+    """What to say of a revision that is not well: its own words, and its log."""
     there = get_revision(work, revision)
     if there is None:
-        return f"the revision {revision} was refused: {message}\n{unmoved(dict(serving))}"
+        return f"the revision {revision} was refused: {message}"
     lines = log_of(work, revision).settled()
     return (
         f"the revision {revision} is not healthy: {why_not_ready(there.conditions, message)}\n"
-        f"The end of its log:\n{end_of(lines)}\n{unmoved(dict(serving))}"
+        f"The end of its log:\n{end_of(lines)}"
     )
 
 
-def unmoved(serving: Mapping[str, int]) -> str:
-    """Where the traffic is."""
-    if not serving:
-        return "No revision serves."
-    where = ", ".join(f"{revision} {percent} %" for revision, percent in serving.items())
-    return f"The traffic is where it was: {where}"
-
-
-def log_of(work: Work, revision: str) -> Log:
-    """What a revision logs."""
-    return Log(
-        work.cloud,
-        'resource.type="cloud_run_revision" '
-        f'AND resource.labels.service_name="{work.cloud.names.name}" '
-        f'AND resource.labels.revision_name="{revision}"',
-    )
-
-
-def deaths_of(work: Work, revision: str) -> Log:
-    """What Cloud Run says of instances that ended by themselves, or were ended by a probe. A
-    revision keeps its conditions then: others take their place."""
-    of_ours = log_of(work, revision)
-    name = f"projects/{work.cloud.names.project}{SYSTEM}"
-    return replace(of_ours, filter=f'{of_ours.filter} AND logName="{name}" AND severity>=ERROR')
-
-
-def steps(candidate: Candidate, canary: Iterable[int]) -> list[int]:
+def steps(captured: Captured, canary: Iterable[int]) -> list[int]:
     """The percents of the traffic the revision gets, one after the other. The first release has
     nobody to share it with."""
-    return [100] if candidate.is_first else [*canary, 100]
-
-
-def short(name: str) -> str:
-    """The last part of a resource's name."""
-    return name.rpartition("/")[2]
-
-
-def snake(field: str) -> str:
-    """A field's name as field masks have it."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", field).lower()
+    return [100] if captured.is_idle else [*canary, 100]

@@ -18,9 +18,12 @@ from infra.tasks.image import image
 from infra.tasks.lint import lint
 from infra.tasks.logs import logs
 from infra.tasks.migrate import migrate
+from infra.tasks.open import open_service
+from infra.tasks.promote import promote
 from infra.tasks.provision import provision
 from infra.tasks.releases import releases
 from infra.tasks.render import render
+from infra.tasks.rollback import rollback
 from infra.tasks.secret import secret
 from infra.tasks.status import status
 from infra.tasks.test import test
@@ -39,9 +42,12 @@ namespace = Collection(
     lint,
     logs,
     migrate,
+    open_service,
+    promote,
     provision,
     releases,
     render,
+    rollback,
     secret,
     status,
     test,

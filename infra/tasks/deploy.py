@@ -1,9 +1,9 @@
 """`invoke deploy`: one release, from the source to the traffic.
 
-    package ─► upload ─► build ─► migrate ─► new revision, healthy, without traffic ─► traffic
+    package ─► build ─► migrate ─► new revision without traffic ─► checks ─► canary ─► 100 %
 
 An arrow is crossed only when what is before it is done and well. The traffic is the last thing
-that changes: a failure anywhere leaves it where it was.
+that changes: a failure anywhere leaves it where it was, or puts it back there.
 """
 
 # ruff: noqa: PLC0415
@@ -21,46 +21,82 @@ from infra.tasks.releasing import releasing
 from infra.tasks.stages import database, image, traffic
 
 if TYPE_CHECKING:
+    from google.cloud import run_v2
+
     from infra.resources.base import Work
 
 
 REBUILD = "Build the image even if this source has been built already."
+NO_TRAFFIC = "Stop when the revision is healthy: invoke promote gives it the traffic."
+HELP = {
+    "env": ENV,
+    "service": SERVICE,
+    "rebuild": REBUILD,
+    "canary": traffic.CANARY,
+    "bake": traffic.BAKE,
+    "no-traffic": NO_TRAFFIC,
+    "lock-timeout": LOCK_TIMEOUT,
+}
 
 
-@task(help={"env": ENV, "service": SERVICE, "rebuild": REBUILD, "lock-timeout": LOCK_TIMEOUT})
+@task(help=HELP)
 @friendly
-def deploy(
+def deploy(  # noqa: PLR0913, PLR0917
     context: Context,
     env: str | None = None,
     service: str | None = None,
     rebuild: bool = False,
+    canary: str | None = None,
+    bake: str | None = None,
+    no_traffic: bool = False,
     lock_timeout: int = 0,
 ) -> None:
     """Build the service, migrate its database, and roll it out once it is healthy."""
     with terminated_is_interrupted():
         started = perf_counter()
         opened = open_cloud(context, service, env)
+        pace = traffic.Pace.of(opened.environment.release, canary, bake)
         with releasing(opened, "deploy", lock_timeout) as work:
-            url = release(opened, work, rebuild=rebuild)
-        say(f"\n{opened.cloud.names.name}-{opened.environment.name} : {url}")
-        say(f"{spell(perf_counter() - started)} in all")
+            live = release(opened, work, pace, rebuild=rebuild, no_traffic=no_traffic)
+        tell_the_end(opened, live, perf_counter() - started)
 
 
-def release(opened: Opened, work: "Work", *, rebuild: bool = False) -> str:
-    """The whole trip, a line a step. Returns the service's address."""
+def release(
+    opened: Opened,
+    work: "Work",
+    pace: traffic.Pace,
+    *,
+    rebuild: bool = False,
+    no_traffic: bool = False,
+) -> "run_v2.Service":
+    """The whole trip, a line a step. Returns the service as it is then."""
     from infra import manifest
-    from infra.release import build, migrate, rollout
+    from infra.release import build, live, migrate, rollout
 
     folder, names = opened.project.folder, opened.cloud.names
     # What is wrong with a file, or was not provisioned, is said before anything is built.
     plan = build.read(folder)
-    live = rollout.get_service(work)
+    there = live.get_service(work)
     migrate.get_job(work)
     versions = rollout.secret_versions(work)
-    manifest.read(folder, opened.environment, image=live.name, versions=versions)
+    manifest.read(folder, opened.environment, image=there.name, versions=versions)
 
     say(f"Releasing {names.name} to {opened.environment.name}, project {names.project}:\n")
+    traffic.recover(work)
     built = image.make(opened, work, plan, rebuild=rebuild)
     shape = manifest.read(folder, opened.environment, image=built.image, versions=versions)
     record = database.migrate(opened, work, shape, built)
-    return traffic.roll_out(opened, work, shape, built, record)
+    return traffic.roll_out(work, shape, built, record, pace, traffic=not no_traffic)
+
+
+def tell_the_end(opened: Opened, live: "run_v2.Service", seconds: float) -> None:
+    """Where the service is, or the revision that waits."""
+    from infra.release.live import tag_uri
+
+    name = f"{opened.cloud.names.name}-{opened.environment.name}"
+    if uri := tag_uri(live):
+        say(f"\nThe new revision waits without traffic: {uri}")
+        say(f"It gets the traffic with: invoke promote --env {opened.environment.name}")
+    else:
+        say(f"\n{name} : {live.uri}")
+    say(f"{spell(seconds)} in all")

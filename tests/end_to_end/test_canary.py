@@ -13,13 +13,13 @@ import pytest
 
 from infra.cloud import Cloud
 from infra.environment import load
-from infra.release.rollout import Split, split_of
+from infra.release.live import Split, split_of
 from tests.conftest import Bake
 from tests.end_to_end.clouds import LocalCloud, url_of
 from tests.end_to_end.processes import interrupt, running
 from tests.template.bakes import REPOSITORY, Baked
 
-CANARY = "\nrelease:\n  canary: [10, 50]\n"
+CANARY = "\nrelease:\n  canary: [10, 50]\n  bake: 5s\n"
 # A revision that goes on until it is told otherwise.
 TURNS_BAD = """
 def _turn_bad() -> None:

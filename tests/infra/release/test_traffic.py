@@ -3,8 +3,10 @@
 import pytest
 from google.cloud import run_v2
 
+from infra.release import live as of_live
 from infra.release import rollout
-from infra.release.rollout import LATEST, REVISION, Split
+from infra.release.live import LATEST, REVISION, Split
+from infra.release.memory import Memory
 
 SERVICE = "projects/p/locations/r/services/s"
 
@@ -41,7 +43,7 @@ def status(percent: int, revision: str = "", tag: str = "") -> run_v2.TrafficTar
 def test_what_serves_is_known_by_revision(
     statuses: tuple[run_v2.TrafficTargetStatus, ...], split: Split
 ) -> None:
-    assert rollout.split_of(live(*statuses)) == split
+    assert of_live.split_of(live(*statuses)) == split
 
 
 @pytest.mark.parametrize(
@@ -55,7 +57,7 @@ def test_what_serves_is_known_by_revision(
     ],
 )
 def test_the_rest_is_shared_as_before(split: Split, total: int, scaled: Split) -> None:
-    found = rollout.scaled(split, total)
+    found = of_live.scaled(split, total)
     assert sum(percent for _, percent in found) == (total if split else 0)
     assert found == scaled
 
@@ -71,7 +73,7 @@ def test_a_candidate_has_a_tag_and_no_traffic() -> None:
     )
     found = [
         (each.revision, each.percent, each.tag)
-        for each in rollout.targets(service, (("s-1", 100),), candidate="s-2")
+        for each in of_live.targets(service, (("s-1", 100),), candidate="s-2")
     ]
     assert found == [("s-1", 100, ""), ("s-0", 0, "theirs"), ("s-2", 0, "candidate")]
 
@@ -92,15 +94,15 @@ def test_converged_is_all_of_it(fields: dict[str, object], converged: bool) -> N
         "observed_generation": 7,
         "terminal_condition": {"state": run_v2.Condition.State.CONDITION_SUCCEEDED},
     }
-    assert rollout.is_converged(run_v2.Service(**(done | fields))) is converged
+    assert of_live.is_converged(run_v2.Service(**(done | fields))) is converged
 
 
 def test_field_masks_are_in_snake_case() -> None:
-    assert rollout.snake("launchStage") == "launch_stage"
+    assert of_live.snake("launchStage") == "launch_stage"
 
 
 def test_the_first_release_has_nobody_to_share_with() -> None:
-    first = rollout.Candidate("s-1", (("s-0", 100),), is_first=True)
-    later = rollout.Candidate("s-2", (("s-1", 100),), is_first=False)
+    first = rollout.Captured((("s-0", 100),), Memory(), is_idle=True)
+    later = rollout.Captured((("s-1", 100),), Memory(), is_idle=False)
     assert rollout.steps(first, [10, 50]) == [100]
     assert rollout.steps(later, [10, 50]) == [10, 50, 100]

@@ -1,0 +1,114 @@
+"""A revision without traffic, asked over HTTP at the address of its tag."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from time import monotonic
+
+import requests
+from google.cloud import run_v2
+
+from infra.identity import identity_token
+from infra.release import ReleaseError
+from infra.release.live import tag_uri
+from infra.resources.base import Work
+
+HEALTH = {"/health": 200}
+# It may have to be started for the request.
+REQUEST_SECONDS = 60.0
+# A new address is not known everywhere at once, nor is a new binding of who may call.
+LATE_SECONDS = 15.0
+FIRST_PAUSE_SECONDS = 0.2
+LONGEST_PAUSE_SECONDS = 3.0
+SLOWER = 1.6
+SHOWN = 500
+REFUSED = (401, 403)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a path answered; status 0: nothing came, and the text says why."""
+
+    status: int
+    text: str
+    by_google: bool = False
+    """Google's front end refused the caller: the service never saw the request."""
+
+
+def check(work: Work, live: run_v2.Service, declared: Mapping[str, int]) -> str:
+    """Asks each path of the candidate. Returns what was found, for people.
+
+    Raises ReleaseError when one answers another status than it should. From where the service
+    can't be called nothing is known: what was declared is then an error, and /health is not, which
+    Cloud Run's own probe has asked.
+    """
+    uri = tag_uri(live)
+    if why := unreachable(live, uri):
+        if declared:
+            raise ReleaseError(f"release.checks can't be made: {why}")
+        return f"not checked from here: {why}"
+    headers = authorization(work, live)
+    paths = {**HEALTH, **declared}
+    for path, status in paths.items():
+        answer = ask_until(work, uri.rstrip("/") + path, status, headers)
+        if answer.status == status:
+            continue
+        if answer.by_google and not declared:
+            return "not checked from here: you may not call it (roles/run.invoker)"
+        raise ReleaseError(explain(path, status, answer))
+    return ", ".join(f"{path} {status}" for path, status in paths.items())
+
+
+def unreachable(live: run_v2.Service, uri: str) -> str:
+    """Why the candidate can't be called from here; "" when it can."""
+    ingress = run_v2.IngressTraffic
+    if live.ingress not in (
+        ingress.INGRESS_TRAFFIC_ALL,
+        ingress.INGRESS_TRAFFIC_UNSPECIFIED,
+    ):
+        return "its ingress is internal"
+    return "" if uri else "its default URL is disabled"
+
+
+def authorization(work: Work, live: run_v2.Service) -> dict[str, str]:
+    """The header that says who calls; none where there is no token to be had."""
+    token = identity_token(work.cloud, live.uri)
+    return {"Authorization": f"Bearer {token}"} if token else {}
+
+
+def ask_until(work: Work, url: str, status: int, headers: Mapping[str, str]) -> Answer:
+    """The answer of a URL: the first that has the status, or after a while the last."""
+    deadline = monotonic() + LATE_SECONDS
+    pause = FIRST_PAUSE_SECONDS
+    while True:
+        answer = ask(url, headers)
+        if answer.status == status or monotonic() >= deadline:
+            return answer
+        work.retry.pause(pause)
+        pause = min(pause * SLOWER, LONGEST_PAUSE_SECONDS)
+
+
+def ask(url: str, headers: Mapping[str, str]) -> Answer:
+    """What a URL answers now."""
+    try:
+        # A redirect is an answer of the service's, and the token is for nobody else.
+        answer = requests.get(
+            url, headers=dict(headers), timeout=REQUEST_SECONDS, allow_redirects=False
+        )
+    except requests.RequestException as error:
+        return Answer(0, str(error))
+    is_page = answer.headers.get("content-type", "").startswith("text/html")
+    return Answer(
+        answer.status_code, answer.text[:SHOWN], is_page and answer.status_code in REFUSED
+    )
+
+
+def explain(path: str, status: int, answer: Answer) -> str:
+    """What to say of an answer that is not the right one."""
+    if not answer.status:
+        return f"GET {path} was not answered: {answer.text}"
+    if answer.by_google:
+        return (
+            f"GET {path} was refused with {answer.status} before it reached the service: whoever "
+            "releases needs roles/run.invoker on it for release.checks"
+        )
+    return f"GET {path} answered {answer.status}, and not {status}: {answer.text.strip()}"

@@ -1,0 +1,35 @@
+"""Which revision a rollback goes to, and whether it can."""
+
+from collections.abc import Sequence
+
+from infra.release import ReleaseError
+from infra.release.history import Release
+
+
+def choose(releases: Sequence[Release], served: Sequence[str], to: str | None, env: str) -> Release:
+    """The release to go back to: the named one, else the one that had all the traffic before the
+    one that has most of it now.
+
+    `releases` are the newest first, `served` those that had all the traffic. Raises ReleaseError.
+    """
+    again = f"invoke releases --env {env} lists them"
+    by_name = {each.revision: each for each in releases}
+    serving = max(releases, key=lambda each: each.percent, default=None)
+    if serving is None:
+        raise ReleaseError(f"nothing was released yet: invoke deploy --env {env}")
+    if to is None:
+        before = [name for name in served if by_name.get(name, serving).percent == 0]
+        known = [by_name[name] for name in before if name in by_name]
+        older = releases[releases.index(serving) + 1 :]
+        found = next((each for each in known or older if each.is_ready), None)
+        if found is None:
+            raise ReleaseError(f"there is no release before {serving.revision} to go back to")
+        return found
+    if to not in by_name:
+        raise ReleaseError(f"there is no release {to}; {again}")
+    found = by_name[to]
+    if not found.is_ready:
+        raise ReleaseError(f"{to} never was healthy, and can't serve; {again}")
+    if found.percent == 100:
+        raise ReleaseError(f"{to} has all the traffic already")
+    return found
