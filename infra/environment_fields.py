@@ -56,10 +56,13 @@ def as_text(value: object) -> object:
 
 
 def as_seconds(value: object) -> object:
-    """A time as people write it, `90`, `60s`, `2m` or `1m30s`, in seconds; else as it is."""
-    if isinstance(value, str) and (found := DURATION_PATTERN.fullmatch(value)) and value:
-        return int(found["minutes"] or 0) * 60 + int(found["seconds"] or 0)
-    return value
+    """A time as people write it, `90`, `60s`, `2m` or `1m30s`, in seconds."""
+    if not isinstance(value, str):
+        return value
+    found = DURATION_PATTERN.fullmatch(value)
+    if not value or found is None:
+        raise fault("must be a time like 90s or 2m (got {got})", got=repr(value))
+    return int(found["minutes"] or 0) * 60 + int(found["seconds"] or 0)
 
 
 def check_url_path(path: str) -> str:

@@ -18,7 +18,7 @@ from infra.report import say, spell
 from infra.tasks.opening import Opened, open_cloud
 from infra.tasks.options import ENV, LOCK_TIMEOUT, SERVICE, friendly, terminated_is_interrupted
 from infra.tasks.releasing import releasing
-from infra.tasks.stages import database, image, traffic
+from infra.tasks.stages import database, image, pace, traffic
 
 if TYPE_CHECKING:
     from google.cloud import run_v2
@@ -32,8 +32,8 @@ HELP = {
     "env": ENV,
     "service": SERVICE,
     "rebuild": REBUILD,
-    "canary": traffic.CANARY,
-    "bake": traffic.BAKE,
+    "canary": pace.CANARY,
+    "bake": pace.BAKE,
     "no-traffic": NO_TRAFFIC,
     "lock-timeout": LOCK_TIMEOUT,
 }
@@ -55,16 +55,16 @@ def deploy(  # noqa: PLR0913, PLR0917
     with terminated_is_interrupted():
         started = perf_counter()
         opened = open_cloud(context, service, env)
-        pace = traffic.Pace.of(opened.environment.release, canary, bake)
+        paced = pace.Pace.of(opened.environment.release, canary, bake)
         with releasing(opened, "deploy", lock_timeout) as work:
-            live = release(opened, work, pace, rebuild=rebuild, no_traffic=no_traffic)
+            live = release(opened, work, paced, rebuild=rebuild, no_traffic=no_traffic)
         tell_the_end(opened, live, perf_counter() - started)
 
 
 def release(
     opened: Opened,
     work: "Work",
-    pace: traffic.Pace,
+    paced: pace.Pace,
     *,
     rebuild: bool = False,
     no_traffic: bool = False,
@@ -86,7 +86,7 @@ def release(
     built = image.make(opened, work, plan, rebuild=rebuild)
     shape = manifest.read(folder, opened.environment, image=built.image, versions=versions)
     record = database.migrate(opened, work, shape, built)
-    return traffic.roll_out(work, shape, built, record, pace, traffic=not no_traffic)
+    return traffic.roll_out(work, shape, built, record, paced, traffic=not no_traffic)
 
 
 def tell_the_end(opened: Opened, live: "run_v2.Service", seconds: float) -> None:

@@ -12,13 +12,13 @@ from infra.report import say, spell
 from infra.tasks.opening import open_cloud
 from infra.tasks.options import ENV, LOCK_TIMEOUT, SERVICE, friendly, terminated_is_interrupted
 from infra.tasks.releasing import releasing
-from infra.tasks.stages import traffic
+from infra.tasks.stages import pace, traffic
 
 HELP = {
     "env": ENV,
     "service": SERVICE,
-    "canary": traffic.CANARY,
-    "bake": traffic.BAKE,
+    "canary": pace.CANARY,
+    "bake": pace.BAKE,
     "lock-timeout": LOCK_TIMEOUT,
 }
 
@@ -37,7 +37,7 @@ def promote(  # noqa: PLR0913, PLR0917
     with terminated_is_interrupted():
         started = perf_counter()
         opened = open_cloud(context, service, env)
-        pace = traffic.Pace.of(opened.environment.release, canary, bake)
+        paced = pace.Pace.of(opened.environment.release, canary, bake)
         from infra.release import live, rollout
 
         name = f"{opened.cloud.names.name}-{opened.environment.name}"
@@ -53,7 +53,7 @@ def promote(  # noqa: PLR0913, PLR0917
             say(f"Promoting {revision} of {name}:\n")
             captured = rollout.capture(there, live.list_revisions(work))
             with traffic.put_back_unless_done(work, captured):
-                traffic.check(work, there, pace)
-                there = traffic.climb(work, revision, captured, pace)
+                traffic.check(work, there, paced)
+                there = traffic.climb(work, revision, captured, paced)
         say(f"\n{name} : {there.uri}")
         say(f"{spell(perf_counter() - started)} in all")

@@ -12,6 +12,7 @@ from infra.tasks.opening import open_cloud
 from infra.tasks.options import ENV, LOCK_TIMEOUT, SERVICE, friendly, terminated_is_interrupted
 from infra.tasks.releasing import releasing, step_of
 from infra.tasks.stages import traffic
+from infra.tasks.stages.pace import AT_ONCE
 
 TO = "The revision, as invoke releases lists it. Default: the one that served before."
 HELP = {"env": ENV, "service": SERVICE, "to": TO, "lock-timeout": LOCK_TIMEOUT}
@@ -44,7 +45,7 @@ def rollback(
                 with step_of(work, "start it, without traffic"):
                     there = rollout.tag(work, target.revision, captured)
                 # What the environment says now may be more than it could answer then.
-                traffic.check(work, there, traffic.AT_ONCE)
-                there = traffic.climb(work, target.revision, captured, traffic.AT_ONCE)
+                traffic.check(work, there, AT_ONCE)
+                there = traffic.climb(work, target.revision, captured, AT_ONCE)
         say(f"\n{name} : {there.uri}")
         say(f"{spell(perf_counter() - started)} in all")

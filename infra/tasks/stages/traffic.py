@@ -5,19 +5,16 @@ Whatever ends it on the way, Ctrl-C included, puts the traffic back to where it 
 
 # ruff: noqa: PLC0415
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from infra.environment_fields import as_seconds
-from infra.environment_release import Release
-from infra.project import ProjectError
 from infra.release import ReleaseError
 from infra.report import complain, say
 from infra.retry import CloudError, Stopped
 from infra.tasks.releasing import step_of
 from infra.tasks.stages.image import Built
+from infra.tasks.stages.pace import Pace
 from infra.tasks.stopping import uninterrupted
 
 if TYPE_CHECKING:
@@ -28,52 +25,7 @@ if TYPE_CHECKING:
     from infra.release.rollout import Captured
     from infra.resources.base import Work
 
-CANARY = "Percents of the traffic on the way to 100, as 10,50: instead of the environment's."
-BAKE = "How long each step of the canary is watched, as 60s or 2m: instead of the environment's."
 LEFT = "The next deploy, promote or rollback puts it back, or: invoke rollback --to REVISION"
-
-
-@dataclass(frozen=True)
-class Pace:
-    """How a revision gets the traffic: the steps, the seconds each is watched, and what it has to
-    answer before."""
-
-    canary: Sequence[int]
-    bake: int
-    checks: dict[str, int]
-
-    @classmethod
-    def of(cls, release: Release, canary: str | None = None, bake: str | None = None) -> "Pace":
-        """What the environment says, but for what the options say. Raises ProjectError."""
-        return cls(
-            release.canary if canary is None else percents(canary),
-            release.bake if bake is None else duration(bake),
-            release.checks,
-        )
-
-
-AT_ONCE = Pace((), 0, {})
-
-
-def percents(text: str) -> list[int]:
-    """The steps of --canary; 100 is the last of any."""
-    try:
-        steps = [int(each) for each in text.replace("%", "").split(",") if each.strip()]
-    except ValueError:
-        steps = [0]
-    if steps != sorted(set(steps)) or not all(1 <= each <= 100 for each in steps):
-        raise ProjectError(
-            f"--canary must be percents that climb, with commas between, like 10,50 (got {text!r})"
-        )
-    return [each for each in steps if each < 100]
-
-
-def duration(text: str) -> int:
-    """The seconds of --bake."""
-    found = as_seconds(text)
-    if not isinstance(found, int):
-        raise ProjectError(f"--bake must be a time like 60s or 2m (got {text!r})")
-    return found
 
 
 def recover(work: "Work") -> None:
