@@ -81,8 +81,8 @@ DEPENDENCIES = words("""
     py-serializable pyasn1 pyasn1-modules pycparser pydantic pydantic-core pydantic-settings
     pygments pyjwt pyparsing pyrate-limiter pytest pytest-asyncio pytest-cov pytest-xdist
     python-discovery python-dotenv pyyaml requests rich ruff schemathesis sortedcontainers
-    sqlalchemy sqlmodel starlette tomli tomli-w types-pyyaml typing-extensions typing-inspection
-    urllib3 uvicorn uvloop virtualenv watchfiles websockets werkzeug
+    sqlalchemy sqlmodel squawk-cli starlette tomli tomli-w types-pyyaml typing-extensions
+    typing-inspection urllib3 uvicorn uvloop virtualenv watchfiles websockets werkzeug
 """)
 
 # What the service has already: files named like an entity's, packages, variables, routes, tables.

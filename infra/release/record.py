@@ -26,6 +26,10 @@ class Record:
     """The version of cookiecutter-cloudrun that released it."""
     by: str = ""
     """Who released it, for people."""
+    schema: str = ""
+    """The newest revision of the database that its image has."""
+    columns: str = ""
+    """JSON of its models' tables, `{table: {column: type}}`; "?" behind a type: it may be NULL."""
 
     @classmethod
     def read(cls, annotations: Mapping[str, str]) -> "Record":
