@@ -22,6 +22,8 @@ LONGEST_PAUSE_SECONDS = 3.0
 SLOWER = 1.6
 SHOWN = 500
 REFUSED = (401, 403)
+THROTTLED = 429
+SERVER_ERROR = 500
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,18 @@ class Answer:
 
     status: int
     text: str
-    by_google: bool = False
-    """Google's front end refused the caller: the service never saw the request."""
+    is_page: bool = False
+    """It is HTML, as Google's front end answers that refuses a caller or knows no such address."""
+
+    @property
+    def by_google(self) -> bool:
+        """Whether Google's front end refused the caller: the service never saw the request."""
+        return self.is_page and self.status in REFUSED
+
+    @property
+    def is_final(self) -> bool:
+        """Whether it is the service's own word, which it would only repeat."""
+        return 0 < self.status < SERVER_ERROR and self.status != THROTTLED and not self.is_page
 
 
 def check(work: Work, live: run_v2.Service, declared: Mapping[str, int]) -> str:
@@ -76,12 +88,12 @@ def authorization(work: Work, live: run_v2.Service) -> dict[str, str]:
 
 
 def ask_until(work: Work, url: str, status: int, headers: Mapping[str, str]) -> Answer:
-    """The answer of a URL: the first that has the status, or after a while the last."""
+    """The answer of a URL: the first that has the status or is final, or after a while the last."""
     deadline = monotonic() + LATE_SECONDS
     pause = FIRST_PAUSE_SECONDS
     while True:
         answer = ask(url, headers)
-        if answer.status == status or monotonic() >= deadline:
+        if answer.status == status or answer.is_final or monotonic() >= deadline:
             return answer
         work.retry.pause(pause)
         pause = min(pause * SLOWER, LONGEST_PAUSE_SECONDS)

@@ -137,10 +137,11 @@ class Watch:
 
 
 def log_of(work: Work, revision: str) -> Log:
-    """What a revision logs."""
+    """What a revision logs, and what Cloud Run says of it; not its requests."""
     return Log(
         work.cloud,
-        'resource.type="cloud_run_revision" '
+        f'logName!="projects/{work.cloud.names.project}{REQUESTS}" '
+        'AND resource.type="cloud_run_revision" '
         f'AND resource.labels.service_name="{work.cloud.names.name}" '
         f'AND resource.labels.revision_name="{revision}"',
     )
