@@ -1,12 +1,13 @@
 """The releases of a service, as its revisions tell them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from google.cloud import run_v2
 
 from infra.names import PLACEHOLDER_IMAGE
-from infra.release.live import Split, get_service, list_revisions, short, split_of
+from infra.release.live import Split, get_service, list_revisions, short, split_of, tagged
+from infra.release.memory import Memory
 from infra.release.record import Record
 from infra.resources.base import Work
 
@@ -23,17 +24,34 @@ class Release:
     percent: int
     """Its part of the traffic."""
     is_ready: bool
+    fate: str = ""
+    """Of one without traffic, for people: it waits for it, or was given up."""
 
 
 def find(work: Work) -> list[Release]:
     """All releases of the live service, the newest first. Raises ReleaseError without a service."""
-    split = split_of(get_service(work))
-    return of_revisions(list_revisions(work), split)
+    live = get_service(work)
+    served = Memory.read(live.annotations).served
+    return of_revisions(list_revisions(work), split_of(live), served, tagged(live))
 
 
-def of_revisions(revisions: Iterable[run_v2.Revision], split: Split) -> list[Release]:
-    """The releases among revisions, the newest first, with what each has of the traffic."""
+def of_revisions(
+    revisions: Iterable[run_v2.Revision],
+    split: Split,
+    served: Sequence[str] = (),
+    waiting: str = "",
+) -> list[Release]:
+    """The releases among revisions, the newest first, with what each has of the traffic.
+
+    `served` are those that had all of it, as far as that is remembered; `waiting` is to get it.
+    """
     percents = dict(split)
+
+    def fate(revision: str) -> str:
+        if percents.get(revision) or not served or revision in served:
+            return ""
+        return "waits" if revision == waiting else "given up"
+
     newest_first = sorted(revisions, key=lambda each: each.create_time, reverse=True)
     return [
         Release(
@@ -43,6 +61,7 @@ def of_revisions(revisions: Iterable[run_v2.Revision], split: Split) -> list[Rel
             record=Record.read(each.annotations),
             percent=percents.get(short(each.name), 0),
             is_ready=is_ready(each),
+            fate=fate(short(each.name)),
         )
         for each in newest_first
         if not any(one.image.startswith(PLACEHOLDER_IMAGE) for one in each.containers)

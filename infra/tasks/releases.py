@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from infra.release.history import Release
 
 COUNT = 5
-HEAD = ("revision", "released", "traffic", "commit", "by")
+HEAD = ("revision", "released", "traffic", "commit", "image", "schema", "by")
 COMMIT = 12
+DIGEST = 12
 
 
 @task(help={"env": ENV, "service": SERVICE, "count": "How many, the newest first."})
@@ -53,8 +54,16 @@ def row(release: "Release") -> tuple[str, ...]:
         commit += ", changed"
     if record.branch:
         commit += f" ({record.branch})"
-    traffic = f"{release.percent} %" if release.is_ready else "not ready"
-    return release.revision, release.created, traffic, commit or "no commit", record.by or "?"
+    traffic = release.fate or f"{release.percent} %"
+    return (
+        release.revision,
+        release.created,
+        traffic if release.is_ready else "not ready",
+        commit or "no commit",
+        release.image.rpartition(":")[2][:DIGEST],
+        record.schema or "?",
+        record.by or "?",
+    )
 
 
 def table(rows: list[tuple[str, ...]]) -> list[str]:

@@ -31,7 +31,7 @@ def work(host: str) -> Work:
 def answers(monkeypatch: pytest.MonkeyPatch) -> Iterator[Answers]:
     """Serves what it is told to, by path, and returns a live service whose candidate that is."""
     # A new address is waited for; here it is there.
-    monkeypatch.setattr("infra.release.checks.LATE_SECONDS", 0.5)
+    monkeypatch.setattr("infra.release.checks.LATE_SECONDS", 1.0)
     given: dict[str, list[tuple[int, str, str]]] = {}
 
     class Handler(BaseHTTPRequestHandler):
@@ -72,7 +72,10 @@ def test_all_paths_are_asked(work: Work, answers: Answers) -> None:
     assert check(work, live, {"/orders": 401, "/old": 307}) == "/health 200, /orders 401, /old 307"
 
 
-def test_it_may_take_a_moment(work: Work, answers: Answers) -> None:
+def test_it_may_take_a_moment(
+    work: Work, answers: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infra.release.checks.LATE_SECONDS", 60.0)
     live = answers(health=[(404, PAGE, "not yet"), (503, "", "starting"), WELL])
     assert check(work, live, {}) == "/health 200"
 

@@ -17,7 +17,7 @@ RECORD = Record(
     author="Zoë O'Hara <zoe@example.com>",
     source="00ff",
     engine="0.1.0",
-    by="zoe@laptop",
+    by="zoe",
 )
 
 
@@ -59,17 +59,29 @@ def test_the_newest_is_first_and_the_placeholder_is_no_release() -> None:
 
 def test_a_line_tells_when_which_and_by_whom() -> None:
     failed = run_v2.Condition(type_="Ready", state=run_v2.Condition.State.CONDITION_FAILED)
-    changed = Record(commit=RECORD.commit, dirty="true", by=RECORD.by)
+    changed = Record(commit=RECORD.commit, dirty="true", by=RECORD.by, schema="7f3a2b")
+    image = "europe-west1-docker.pkg.dev/p/orders/orders@sha256:0123456789abcdef"
     found = of_revisions(
         [
-            revision("orders-1", 0, None),
-            revision("orders-2", 1),
-            revision("orders-3", 2, changed, conditions=[failed]),
+            revision("orders-1", 0, None, image),
+            revision("orders-2", 1, image=image),
+            revision("orders-3", 2, changed, image, conditions=[failed]),
+            revision("orders-4", 3, image=image),
+            revision("orders-5", 4, image=image),
         ],
         (("orders-2", 100),),
+        ("orders-2", "orders-1"),
+        "orders-5",
     )
     assert table([row(each) for each in found]) == [
-        "orders-3  2026-03-01 12:32  not ready  0123456789ab, changed  zoe@laptop",
-        "orders-2  2026-03-01 12:31  100 %      0123456789ab (main)    zoe@laptop",
-        "orders-1  2026-03-01 12:30  0 %        no commit              ?",
+        "orders-5  2026-03-01 12:34  waits      0123456789ab (main)    0123456789ab  ?       zoe",
+        "orders-4  2026-03-01 12:33  given up   0123456789ab (main)    0123456789ab  ?       zoe",
+        "orders-3  2026-03-01 12:32  not ready  0123456789ab, changed  0123456789ab  7f3a2b  zoe",
+        "orders-2  2026-03-01 12:31  100 %      0123456789ab (main)    0123456789ab  ?       zoe",
+        "orders-1  2026-03-01 12:30  0 %        no commit              0123456789ab  ?       ?",
     ]
+
+
+def test_without_a_memory_nothing_counts_as_given_up() -> None:
+    found = of_revisions([revision("orders-1", 0), revision("orders-2", 1)], (("orders-2", 100),))
+    assert [each.fate for each in found] == ["", ""]
