@@ -109,9 +109,7 @@ def ask(url: str, headers: Mapping[str, str]) -> Answer:
     except requests.RequestException as error:
         return Answer(0, str(error))
     is_page = answer.headers.get("content-type", "").startswith("text/html")
-    return Answer(
-        answer.status_code, answer.text[:SHOWN], is_page and answer.status_code in REFUSED
-    )
+    return Answer(answer.status_code, answer.text[:SHOWN], is_page)
 
 
 def explain(path: str, status: int, answer: Answer) -> str:
