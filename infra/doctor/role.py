@@ -40,6 +40,7 @@ RELEASE: dict[str, tuple[str, ...]] = {
         "run.operations.get",
         "run.revisions.get",
         "run.revisions.list",
+        "run.routes.invoke",
         "run.services.get",
         "run.services.update",
         "secretmanager.secrets.list",

@@ -28,11 +28,13 @@ database:
   deletion_protection: false
 """
 SECONDS = 300
+CHECKED = ("deploy", "promote", "rollback")
 
 
 @pytest.fixture
-def host(tmp_path: Path) -> Iterator[str]:
-    """An emulator on a scratch folder."""
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """An emulator on a scratch folder, which lets nobody call a private service who may not."""
+    monkeypatch.setenv("CLOUD_EMULATOR_CHECK_INVOKERS", "1")
     with scratch_cloud(tmp_path / "cloud") as running:
         yield running.host
 
@@ -53,6 +55,11 @@ def test_it_provisions_deploys_migrates_and_destroys(baked: Bake, host: str) -> 
         ["provision"],
         ["deploy"],
         ["migrate"],
+        ["deploy", "--no-traffic"],
+        ["promote"],
+        ["rollback"],
+        ["releases"],
+        ["status"],
         ["provision", "--check", "--exit-code"],
         ["destroy", "--yes"],
     ):
@@ -68,3 +75,4 @@ def test_it_provisions_deploys_migrates_and_destroys(baked: Bake, host: str) -> 
             check=False,
         )
         assert done.returncode == 0, f"{command}\n{done.stdout}"
+        assert ("/health 200" in done.stdout) is (command[0] in CHECKED), done.stdout
