@@ -9,6 +9,7 @@ from typing import Any
 
 from alembic.runtime.migration import MigrationInfo
 from alembic.script import Script, ScriptDirectory
+from alembic.script.revision import RevisionError
 from alembic.util import CommandError
 
 from src.dependencies.config import Settings
@@ -60,7 +61,7 @@ class Progress:
                 each.revision
                 for each in self.script.iterate_revisions(heads, "base")
             }
-        except CommandError:
+        except (CommandError, RevisionError):
             raise MigrationError(
                 f"the database is at {spell(heads)}, a revision that these "
                 "migrations do not have: they are older than the database. "
