@@ -1,8 +1,9 @@
-"""How Alembic runs here: on the service's own database, one at a time."""
+"""How Alembic runs here: on the service's own database, by src.migrations."""
 
 import asyncio
 import sys
 from collections.abc import Iterable
+from typing import Any
 
 from alembic import context
 from alembic.autogenerate.rewriter import Rewriter
@@ -11,24 +12,21 @@ from alembic.operations.ops import (
     ExecuteSQLOp,
     MigrateOperation,
 )
-from alembic.runtime.migration import MigrationContext, MigrationInfo
-from sqlalchemy import Column, Connection, NullPool, text
-from sqlalchemy.ext.asyncio import create_async_engine
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Column, Connection
 from sqlmodel import SQLModel
 
 import src.models
 from src.dependencies.config import get_config
 from src.dependencies.config_error import ConfigError
-from src.dependencies.database import database_url
-
-# Which lock of the database's advisory locks is ours; any number will do.
-LOCK = 7_205_310_842
-LOCK_POLL_SECONDS = 0.1
+from src.migrations.progress import MigrationError, Stopwatch, open_log
+from src.migrations.run import run
 
 # A migration that only mentions src.models would lose this import to a linter.
 assert src.models.__all__
 
 writer = Rewriter()
+leaving = (context.config.get_main_option("leaving") or "").split()
 
 
 @writer.rewrites(CreateTableOp)
@@ -45,12 +43,14 @@ def keep_updated_at(
         )
 
 
-def tell(step: MigrationInfo, **others: object) -> None:
-    """Says which migration has run: it is the log of the job that migrates."""
-    script = step.up_revision
-    if script is not None:
-        done = "applied" if step.is_upgrade else "undone"
-        print(f"{done} {script.revision}: {script.doc}", flush=True)
+def is_ours(
+    thing: Any, name: str | None, kind: str, reflected: bool, model: object
+) -> bool:
+    """Whether models and database are to agree on it: not when the code no
+    longer uses it, and a later release drops it (`leaving` in alembic.ini)."""
+    table = getattr(getattr(thing, "table", None), "name", None)
+    full = name if kind == "table" else f"{table}.{name}"
+    return not (reflected and model is None and full in leaving)
 
 
 def migrate(connection: Connection) -> None:
@@ -62,31 +62,11 @@ def migrate(connection: Connection) -> None:
         compare_server_default=True,
         transaction_per_migration=True,
         process_revision_directives=writer,
-        on_version_apply=tell,
+        include_object=is_ours,
+        on_version_apply=Stopwatch().tell,
     )
     with context.begin_transaction():
         context.run_migrations()
-
-
-async def migrate_alone() -> None:
-    """Takes the lock first, on a connection that does nothing else: of two
-    upgrades at once the second waits, and finds nothing to do.
-
-    It asks again and again instead of waiting inside PostgreSQL: a statement
-    that waits keeps its snapshot, and CREATE INDEX CONCURRENTLY in the first
-    upgrade would wait for that without end.
-    """
-    engine = create_async_engine(
-        database_url(get_config().database), poolclass=NullPool
-    )
-    async with engine.connect() as connection, engine.connect() as keeper:
-        await keeper.execution_options(isolation_level="AUTOCOMMIT")
-        take = text(f"SELECT pg_try_advisory_lock({LOCK})")
-        while not (await keeper.execute(take)).scalar_one():  # noqa: ASYNC110
-            await asyncio.sleep(LOCK_POLL_SECONDS)
-        await connection.run_sync(migrate)
-        await connection.commit()
-    await engine.dispose()
 
 
 def print_sql() -> None:
@@ -101,11 +81,31 @@ def print_sql() -> None:
         context.run_migrations()
 
 
+def has_destination() -> bool:
+    """Whether the command is to bring the database to a revision."""
+    try:
+        context.get_revision_argument()
+    except KeyError:
+        return False
+    return True
+
+
+def main() -> None:
+    """Alembic's command, on the database of the configuration."""
+    settings = get_config()
+    open_log(settings)
+    moves = has_destination()
+    asyncio.run(run(settings, context.script, migrate, moves=moves))
+
+
 try:
-    print_sql() if context.is_offline_mode() else asyncio.run(migrate_alone())
+    print_sql() if context.is_offline_mode() else main()
 except ConfigError as error:
     print(error, file=sys.stderr)
     sys.exit(2)
+except MigrationError as error:
+    print(f"alembic: {error}", file=sys.stderr)
+    sys.exit(1)
 except OSError as error:
     settings = get_config().database
     print(

@@ -86,6 +86,16 @@ class DatabaseSettings(Section):
     pooler: bool = False
 
 
+class MigrationSettings(Section):
+    """How long a migration waits for a lock, and how often it tries again
+    with ever longer pauses; how long a statement of it may take."""
+
+    lock_seconds: Seconds = 3
+    attempts: Count = 6
+    pause_seconds: Seconds = 1
+    statement_seconds: Seconds = 1200
+
+
 class HttpClientSettings(Section):
     """Outgoing HTTP. `total_seconds` is for all attempts together."""
 
@@ -146,6 +156,7 @@ class Settings(BaseSettings):
     google_cloud_project: str | None = None
     server: ServerSettings = ServerSettings()
     database: DatabaseSettings = DatabaseSettings()
+    migrations: MigrationSettings = MigrationSettings()
     http_client: HttpClientSettings = HttpClientSettings()
     auth: AuthSettings = AuthSettings()
     cors: CorsSettings = CorsSettings()

@@ -10,7 +10,7 @@ import logging
 import sys
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import Annotated, Any, override
+from typing import Annotated, Any, TextIO, override
 
 from fastapi import Depends
 from opentelemetry.trace import (
@@ -100,7 +100,8 @@ class TextFormatter(logging.Formatter):
         message = fields.pop("message", None) or (
             "" if fields else record.getMessage()
         )
-        fields.pop("httpRequest", None)
+        for structured in ("httpRequest", "migration"):
+            fields.pop(structured, None)
         time = datetime.fromtimestamp(record.created).strftime("%H:%M:%S.%f")
         details = " ".join(f"{key}={value}" for key, value in fields.items())
         words = "".join(map(visible, f"{message} {details}".rstrip()))
@@ -118,16 +119,7 @@ def visible(character: str) -> str:
 
 def configure_logging(settings: Settings) -> None:
     """Sends every logger of the process, uvicorn's too, to standard output."""
-    as_text = settings.logger.format == "text" or (
-        settings.logger.format == "auto" and sys.stdout.isatty()
-    )
-    handler = logging.StreamHandler(sys.stdout)
-    formatter = (
-        TextFormatter()
-        if as_text
-        else CloudFormatter(settings.google_cloud_project)
-    )
-    handler.setFormatter(RedactingFormatter(formatter, secrets_of(settings)))
+    handler = handler_of(settings, sys.stdout)
     omit_what_no_line_shows()
     logging.basicConfig(handlers=[handler], level="WARNING", force=True)
     logger.setLevel(settings.logger.level)
@@ -136,6 +128,23 @@ def configure_logging(settings: Settings) -> None:
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).propagate = True
     logging.getLogger("uvicorn.access").disabled = True
+
+
+def handler_of(
+    settings: Settings, stream: TextIO
+) -> "logging.StreamHandler[TextIO]":
+    """Writes lines to a stream as the settings have it, without secrets."""
+    as_text = settings.logger.format == "text" or (
+        settings.logger.format == "auto" and stream.isatty()
+    )
+    handler = logging.StreamHandler(stream)
+    formatter = (
+        TextFormatter()
+        if as_text
+        else CloudFormatter(settings.google_cloud_project)
+    )
+    handler.setFormatter(RedactingFormatter(formatter, secrets_of(settings)))
+    return handler
 
 
 def omit_what_no_line_shows() -> None:
