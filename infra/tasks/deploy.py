@@ -1,6 +1,7 @@
 """`invoke deploy`: one release, from the source to the traffic.
 
-    package ─► upload ─► build ─► migrate ─► new revision, healthy, without traffic ─► traffic
+    check the migrations ─► package ─► upload ─► build ─► migrate ─► new revision, healthy,
+    without traffic ─► traffic
 
 An arrow is crossed only when what is before it is done and well. The traffic is the last thing
 that changes: a failure anywhere leaves it where it was.
@@ -60,7 +61,8 @@ def release(opened: Opened, work: "Work", *, rebuild: bool = False) -> str:
     manifest.read(folder, opened.environment, image=live.name, versions=versions)
 
     say(f"Releasing {names.name} to {opened.environment.name}, project {names.project}:\n")
+    pending = database.check(opened, work, live)
     built = image.make(opened, work, plan, rebuild=rebuild)
     shape = manifest.read(folder, opened.environment, image=built.image, versions=versions)
-    record = database.migrate(opened, work, shape, built)
+    record = database.migrate(opened, work, shape, built, pending)
     return traffic.roll_out(opened, work, shape, built, record)
