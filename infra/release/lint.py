@@ -53,11 +53,12 @@ class LintError(ReleaseError):
 def check(
     migrations: Iterable[Migration], sql: Mapping[str, str], postgres: str = POSTGRES
 ) -> list[Finding]:
-    """What is wrong with migrations, given the SQL of each by its revision, on a major version of
-    PostgreSQL. Raises SchemaError, and ProjectError without squawk."""
+    """What is wrong with migrations, on a major version of PostgreSQL, given their SQL by revision;
+    one of which there is none is left out. Raises ProjectError without squawk."""
     return [
         Finding(each, one)
         for each in migrations
+        if each.revision in sql
         for one in lint(sql[each.revision], postgres)
         if one.rule not in each.allowed
     ]

@@ -1,7 +1,7 @@
 """What a build, a job or a revision logged, read back through Cloud Logging."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from time import monotonic, sleep
 
@@ -34,6 +34,8 @@ class Line:
     by_platform: bool = False
     id: str = ""
     """Unique among the lines of the same time."""
+    fields: Mapping[str, object] = field(default_factory=dict, compare=False)
+    """What a structured line says for programs."""
 
     @property
     def moment(self) -> datetime:
@@ -150,6 +152,7 @@ def parse(entry: dict[str, object]) -> Line:
         text=str(text),
         by_platform=str(entry.get("logName", "")).endswith(SYSTEM),
         id=str(entry.get("insertId", "")),
+        fields=payload if isinstance(payload, dict) else {},
     )
 
 

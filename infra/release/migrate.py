@@ -5,6 +5,7 @@ the service: a migration that fails leaves the traffic where it is.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from google.cloud import run_v2
 
@@ -14,13 +15,63 @@ from infra.names import PLACEHOLDER_IMAGE
 from infra.release import ReleaseError
 from infra.release.conditions import why_not_ready
 from infra.release.logs import Line, Log, end_of
+from infra.release.record import PREFIX
 from infra.resources.base import Work
 
 HEAD = "head"
-ALEMBIC = ("-c", "db/alembic.ini", "upgrade")
+BASE = "base"
+ALEMBIC = ("-c", "db/alembic.ini")
+# The job's annotation that keeps where the database is; "base" when it is empty.
+SCHEMA = f"{PREFIX}schema"
 FIRST_POLL_SECONDS = 0.2
 LAST_POLL_SECONDS = 2.0
 SLOWER = 1.3
+
+
+@dataclass(frozen=True)
+class Migrated:
+    """A run of the migrations, as its log tells it; None for what that does not."""
+
+    lines: list[Line]
+    before: str | None = None
+    pending: tuple[str, ...] = ()
+    applied: tuple[str, ...] = ()
+    """The revisions that were applied, or with a downgrade undone, in that order."""
+    after: str | None = None
+    """Where the database is now; "" when it is empty."""
+
+    @classmethod
+    def of(cls, lines: list[Line]) -> "Migrated":
+        """What the lines tell; nothing when the service's db/env.py tells nothing."""
+        told = [each for line in lines if isinstance(each := line.fields.get("migration"), dict)]
+        last = {str(each.get("event")): each for each in told}
+        before, after = last.get("before", {}), last.get("after", {})
+        done = (each for each in told if each.get("event") in {"applied", "undone"})
+        return cls(
+            lines,
+            before.get("revision"),
+            tuple(map(str, before.get("pending", ()))),
+            tuple(str(each.get("revision")) for each in done),
+            after.get("revision"),
+        )
+
+
+def current(work: Work) -> str | None:
+    """The revision the database was at after the last run that we know of: "" when it was empty,
+    None when we know of none."""
+    names = work.cloud.names
+    request = run_v2.GetJobRequest(name=names.migrate_job)
+    job = work.read(names.migrate_job_name, lambda: work.cloud.run_jobs.get_job(request))
+    found = job.annotations.get(SCHEMA) if job else None
+    return "" if found == BASE else found
+
+
+def keep(work: Work, revision: str) -> None:
+    """Notes in the job where the database is, for whoever asks later. One that has it is left."""
+    job = get_job(work)
+    if job.annotations.get(SCHEMA) != (revision or BASE):
+        job.annotations[SCHEMA] = revision or BASE
+        update(work, job)
 
 
 def update_job(work: Work, shape: Manifest, image: str) -> None:
@@ -28,8 +79,14 @@ def update_job(work: Work, shape: Manifest, image: str) -> None:
     job = get_job(work)
     wanted = manifest.job(shape, image)
     wanted.labels = {**job.labels, **wanted.labels}
+    wanted.annotations = {**job.annotations, **wanted.annotations}
+    update(work, wanted)
+
+
+def update(work: Work, job: run_v2.Job) -> None:
+    """Changes the job. Raises ReleaseError when it can't run then."""
     doing = f"update the job {work.cloud.names.migrate_job_name}"
-    request = run_v2.UpdateJobRequest(job=wanted)
+    request = run_v2.UpdateJobRequest(job=job)
     done = work.wait(doing, work.call(doing, lambda: work.cloud.run_jobs.update_job(request)))
     if done.terminal_condition.state == run_v2.Condition.State.CONDITION_FAILED:
         why = why_not_ready(done.conditions)
@@ -58,9 +115,13 @@ def get_job(work: Work) -> run_v2.Job:
     return job
 
 
-def run(work: Work, revision: str, tell: Callable[[str], None]) -> list[Line]:
-    """Migrates to the revision and returns the log. Raises ReleaseError with its end."""
-    override = run_v2.RunJobRequest.Overrides.ContainerOverride(args=[*ALEMBIC, revision])
+def run(work: Work, revision: str, tell: Callable[[str], None], *, down: bool = False) -> Migrated:
+    """Brings the database to the revision, or with `down` back to it, and notes where it is.
+
+    Raises ReleaseError with the end of the log.
+    """
+    command = "downgrade" if down else "upgrade"
+    override = run_v2.RunJobRequest.Overrides.ContainerOverride(args=[*ALEMBIC, command, revision])
     request = run_v2.RunJobRequest(
         name=work.cloud.names.migrate_job,
         overrides=run_v2.RunJobRequest.Overrides(container_overrides=[override]),
@@ -68,14 +129,16 @@ def run(work: Work, revision: str, tell: Callable[[str], None]) -> list[Line]:
     operation = work.call("start the migration", lambda: work.cloud.run_jobs.run_job(request))
     started: run_v2.Execution = operation.metadata
     execution = wait(work, started.name, tell)
-    lines = log_of(work, execution).settled()
+    migrated = Migrated.of(log_of(work, execution).settled())
+    if migrated.after is not None:
+        keep(work, migrated.after)
     if execution.succeeded_count < max(execution.task_count, 1):
         link = f"\nThe whole log: {execution.log_uri}" if execution.log_uri else ""
         raise ReleaseError(
             f"the migration to {revision} failed: {why_not_ready(execution.conditions)}\n"
-            f"{end_of(lines)}{link}\nThe service was not touched."
+            f"{end_of(migrated.lines)}{link}\nThe service was not touched."
         )
-    return lines
+    return migrated
 
 
 def wait(work: Work, name: str, tell: Callable[[str], None]) -> run_v2.Execution:

@@ -214,6 +214,34 @@ def between(chain: tuple[Migration, ...], older: str, newer: str) -> tuple[Migra
     return tuple(each for each in chain if each.revision in wanted - done)
 
 
+def resolve(chain: tuple[Migration, ...], current: str | None, named: str) -> str:
+    """The revision that is meant by Alembic's ways to name one: `head`, `base` (""), its first
+    letters, or `+1` and `-1` from where the database is. Raises SchemaError unless it is one."""
+    if named in {"head", "heads"}:
+        return head(chain)
+    if named == "base":
+        return ""
+    known = [each.revision for each in chain]
+    if re.fullmatch(r"[+-]\d+", named):
+        if current is None:
+            raise SchemaError(
+                f"nobody noted where the database is, so {named} is not known from here"
+            )
+        at = (known.index(current) if current in known else -1) + int(named)
+        if not -1 <= at < len(known):
+            raise SchemaError(f"there is no revision {named} from {current or 'the beginning'}")
+        return known[at] if at >= 0 else ""
+    found = [each for each in known if each == named] or [
+        each for each in known if each.startswith(named)
+    ]
+    if len(found) != 1:
+        raise SchemaError(
+            f"{VERSIONS} has {'several revisions' if found else 'no revision'} {named}: "
+            f"{', '.join(found or known) or 'it is empty'}"
+        )
+    return found[0]
+
+
 def columns_of(record: Record) -> Columns | None:
     """The columns noted in a record, None when none were."""
     found: Columns | None = json.loads(record.columns) if record.columns else None
@@ -282,6 +310,18 @@ def refusals(
         for needs in serving
         if (why := breaks(chain, each, effects[each.revision], needs))
     ]
+
+
+def refuse_downgrade(chain: tuple[Migration, ...], to: str, serving: Iterable[Needs]) -> None:
+    """Raises SchemaError when a revision that serves needs more than a revision of the database."""
+    kept = until(chain, to)
+    for needs in serving:
+        if needs.schema not in kept:
+            after = f"needs {needs.schema}" if needs.schema else "did not note what it needs"
+            raise SchemaError(
+                f"the revision {needs.who} serves, and {after}: bring back one that needs no more "
+                f"than {to or 'an empty database'} first, or release one"
+            )
 
 
 def lost(migration: Migration, effect: Effect) -> list[str]:

@@ -83,9 +83,10 @@ def release(
 
     say(f"Releasing {names.name} to {opened.environment.name}, project {names.project}:\n")
     traffic.recover(work)
+    pending = database.check(opened, work, live.get_service(work))
     built = image.make(opened, work, plan, rebuild=rebuild)
     shape = manifest.read(folder, opened.environment, image=built.image, versions=versions)
-    record = database.migrate(opened, work, shape, built)
+    record = database.migrate(opened, work, shape, built, pending)
     return traffic.roll_out(work, shape, built, record, paced, traffic=not no_traffic)
 
 
