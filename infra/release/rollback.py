@@ -1,9 +1,12 @@
 """Which revision a rollback goes to, and whether it can."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
-from infra.release import ReleaseError
+from infra.release import ReleaseError, migrate, schema
 from infra.release.history import Release
+from infra.release.record import Record
+from infra.resources.base import Work
 
 
 def choose(releases: Sequence[Release], served: Sequence[str], to: str | None, env: str) -> Release:
@@ -33,3 +36,19 @@ def choose(releases: Sequence[Release], served: Sequence[str], to: str | None, e
     if found.percent == 100:
         raise ReleaseError(f"{to} has all the traffic already")
     return found
+
+
+def check_schema(work: Work, folder: Path, revision: str, record: Record) -> None:
+    """Raises ReleaseError when a revision can't run on the database as it is now, naming the
+    migrations that stand between; SchemaError when the files here are older than the database."""
+    current = migrate.current(work)
+    between = schema.stands_between(folder, current, record)
+    if not between:
+        return
+    listed = "".join(f"\n    {each.where}: {each}" for each in between)
+    env = work.cloud.environment.name
+    raise ReleaseError(
+        f"{revision} can't run on the database, which is at {current}: it was released with "
+        f"{record.schema}, and what it needs was taken away since by{listed}\n"
+        f"Roll back to a later release (invoke releases --env {env}), or release the fix forward"
+    )

@@ -39,6 +39,8 @@ def promote(  # noqa: PLR0913, PLR0917
         opened = open_cloud(context, service, env)
         paced = pace.Pace.of(opened.environment.release, canary, bake)
         from infra.release import live, rollout
+        from infra.release.record import Record
+        from infra.release.rollback import check_schema
 
         name = f"{opened.cloud.names.name}-{opened.environment.name}"
         with releasing(opened, "promote", lock_timeout) as work:
@@ -50,6 +52,9 @@ def promote(  # noqa: PLR0913, PLR0917
                     f"no revision of {name} waits for the traffic: invoke deploy --no-traffic "
                     f"--env {opened.environment.name} makes one"
                 )
+            if waiting := live.get_revision(work, revision):
+                record = Record.read(waiting.annotations)
+                check_schema(work, opened.project.folder, revision, record)
             say(f"Promoting {revision} of {name}:\n")
             captured = rollout.capture(there, live.list_revisions(work))
             with traffic.put_back_unless_done(work, captured):

@@ -40,6 +40,7 @@ def rollback(
             captured = rollout.capture(there, revisions)
             releases = history.of_revisions(revisions, captured.split)
             target = rollback.choose(releases, captured.memory.served, to, opened.environment.name)
+            rollback.check_schema(work, opened.project.folder, target.revision, target.record)
             say(f"Rolling {name} back to {target.revision}, released {target.created}:\n")
             with traffic.put_back_unless_done(work, captured):
                 with step_of(work, "start it, without traffic"):
