@@ -19,6 +19,7 @@ __all__ = [
     "pytest_addoption",
     "pytest_configure",
     "pytest_sessionfinish",
+    "pytest_xdist_auto_num_workers",
     "service",
 ]
 
@@ -35,6 +36,11 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
     """The options of the tests that run seeds."""
     seeds.pytest_addoption(parser, pluginmanager)
     rounds.pytest_addoption(parser, pluginmanager)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One worker more than there are processors: many tests wait, for a build or a canary."""
+    return (os.process_cpu_count() or 1) + 1
 
 
 type Bake = Callable[..., Baked]

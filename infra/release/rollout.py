@@ -165,15 +165,19 @@ def put_back(work: Work, captured: Captured) -> str:
 def cut_off(work: Work) -> Captured | None:
     """What a release that was killed has left to be put back; None when none was.
 
-    A revision that was deleted meanwhile gets nothing; if all were, the traffic stays.
+    Where its revision has no traffic, or no longer, the traffic stays: somebody else saw to it. A
+    revision that was deleted meanwhile gets nothing.
     """
     live = get_service(work)
     memory = Memory.read(live.annotations)
     if memory.rollout is None:
         return None
+    split = split_of(live)
     there = {short(each.name) for each in list_revisions(work)}
-    left = tuple((name, part) for name, part in memory.rollout.serving if name in there)
-    return Captured(scaled(left, 100) or split_of(live), memory.ended(), is_idle=False)
+    before = tuple((name, part) for name, part in memory.rollout.serving if name in there)
+    if memory.rollout.candidate in dict(split) and before:
+        split = scaled(before, 100)
+    return Captured(split, memory.ended(), is_idle=False)
 
 
 def unhealthy(work: Work, revision: str, message: str) -> str:

@@ -320,3 +320,16 @@ def test_what_was_deleted_meanwhile_gets_nothing(begin: Begin) -> None:
     )
     traffic.recover(case.work)
     assert case.is_untouched()
+
+
+def test_whoever_set_the_traffic_right_by_hand_is_left_alone(run: Run, begin: Begin) -> None:
+    case = begin("mended")
+    case.roll_out(AT_ONCE)
+    revision = "mended-0123456-1"
+    rollout.tag(case.work, "mended-a", rollout.capture(case.now, []))
+    rollout.give(case.work, "mended-a", 10, rollout.capture(case.now, []))
+    by_hand = run_v2.TrafficTarget(type_=live.REVISION, revision=revision, percent=100)
+    run.update(case.now, traffic=[by_hand]).result()
+    traffic.recover(case.work)
+    assert case.split == ((revision, 100),)
+    assert Memory.read(case.now.annotations).rollout is None
