@@ -36,10 +36,17 @@ def identity_token(cloud: "Cloud", audience: str) -> str:
             impersonated.refresh(request)
             return str(impersonated.token)
         if isinstance(credentials, of_a_user.Credentials):
-            # Cloud Run takes the one that gcloud's login is given, whatever its audience.
-            if not credentials.id_token:
-                credentials.refresh(request)  # type: ignore[no-untyped-call]
-            return str(credentials.id_token or "")
+            # Cloud Run takes the one that gcloud's login is given, whatever its audience; it comes
+            # only when no narrower scopes are asked for.
+            whole = of_a_user.Credentials(  # type: ignore[no-untyped-call]
+                None,
+                refresh_token=credentials.refresh_token,
+                token_uri=credentials.token_uri,
+                client_id=credentials.client_id,
+                client_secret=credentials.client_secret,
+            )
+            whole.refresh(request)  # type: ignore[no-untyped-call]
+            return str(whole.id_token or "")
         return str(id_token.fetch_id_token(request, audience))  # type: ignore[no-untyped-call]
     except (GoogleAuthError, ValueError):
         return ""

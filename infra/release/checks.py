@@ -22,6 +22,7 @@ LONGEST_PAUSE_SECONDS = 3.0
 SLOWER = 1.6
 SHOWN = 500
 REFUSED = (401, 403)
+ANYBODY = "allUsers"
 THROTTLED = 429
 SERVER_ERROR = 500
 
@@ -54,20 +55,31 @@ def check(work: Work, live: run_v2.Service, declared: Mapping[str, int]) -> str:
     Cloud Run's own probe has asked.
     """
     uri = tag_uri(live)
-    if why := unreachable(live, uri):
-        if declared:
-            raise ReleaseError(f"release.checks can't be made: {why}")
-        return f"not checked from here: {why}"
-    headers = authorization(work, live)
+    why = unreachable(live, uri)
+    headers = {} if why else authorization(work, live)
+    if headers is None:
+        why = "these credentials have no ID token to show, but an account's in impersonate has"
+    if why or headers is None:
+        return unknown(why, declared)
     paths = {**HEALTH, **declared}
     for path, status in paths.items():
         answer = ask_until(work, uri.rstrip("/") + path, status, headers)
         if answer.status == status:
             continue
-        if answer.by_google and not declared:
-            return "not checked from here: you may not call it (roles/run.invoker)"
-        raise ReleaseError(explain(path, status, answer))
+        if answer.by_google:
+            return unknown("you may not call it, which takes roles/run.invoker", declared)
+        if not answer.status:
+            return unknown(f"GET {path} was not answered: {answer.text}", declared)
+        text = answer.text.strip()
+        raise ReleaseError(f"GET {path} answered {answer.status}, and not {status}: {text}")
     return ", ".join(f"{path} {status}" for path, status in paths.items())
+
+
+def unknown(why: str, declared: Mapping[str, int]) -> str:
+    """What to say when nothing could be found out. Raises ReleaseError when it was declared."""
+    if declared:
+        raise ReleaseError(f"release.checks can't be made from here: {why}")
+    return f"not checked from here: {why}"
 
 
 def unreachable(live: run_v2.Service, uri: str) -> str:
@@ -81,10 +93,14 @@ def unreachable(live: run_v2.Service, uri: str) -> str:
     return "" if uri else "its default URL is disabled"
 
 
-def authorization(work: Work, live: run_v2.Service) -> dict[str, str]:
-    """The header that says who calls; none where there is no token to be had."""
+def authorization(work: Work, live: run_v2.Service) -> dict[str, str] | None:
+    """The header that says to Cloud Run who calls; none for a public service, which could use the
+    token itself. None when there is no token to be had."""
+    if live.invoker_iam_disabled or ANYBODY in work.cloud.environment.service.invokers:
+        return {}
     token = identity_token(work.cloud, live.uri)
-    return {"Authorization": f"Bearer {token}"} if token else {}
+    # Not Authorization, which is the service's own to read.
+    return {"X-Serverless-Authorization": f"Bearer {token}"} if token else None
 
 
 def ask_until(work: Work, url: str, status: int, headers: Mapping[str, str]) -> Answer:
@@ -110,15 +126,3 @@ def ask(url: str, headers: Mapping[str, str]) -> Answer:
         return Answer(0, str(error))
     is_page = answer.headers.get("content-type", "").startswith("text/html")
     return Answer(answer.status_code, answer.text[:SHOWN], is_page)
-
-
-def explain(path: str, status: int, answer: Answer) -> str:
-    """What to say of an answer that is not the right one."""
-    if not answer.status:
-        return f"GET {path} was not answered: {answer.text}"
-    if answer.by_google:
-        return (
-            f"GET {path} was refused with {answer.status} before it reached the service: whoever "
-            "releases needs roles/run.invoker on it for release.checks"
-        )
-    return f"GET {path} answered {answer.status}, and not {status}: {answer.text.strip()}"

@@ -4,13 +4,20 @@ from collections.abc import Iterable
 
 from google.cloud import run_v2
 
+HARMLESS = (run_v2.Condition.Severity.INFO, run_v2.Condition.Severity.WARNING)
+
 
 def failed_conditions(conditions: Iterable[run_v2.Condition]) -> list[str]:
-    """The messages of the conditions that failed, each once."""
+    """The messages of the conditions that failed, each once.
+
+    What is for information only is no failure: a revision without traffic is not Active, and one
+    that has just got some may not have its least instances yet.
+    """
     failed = [
         condition.message or condition.type_
         for condition in conditions
         if condition.state == run_v2.Condition.State.CONDITION_FAILED
+        and condition.severity not in HARMLESS
     ]
     return list(dict.fromkeys(failed))
 

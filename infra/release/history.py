@@ -1,15 +1,19 @@
 """The releases of a service, as its revisions tell them."""
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from google.cloud import run_v2
 
 from infra.names import PLACEHOLDER_IMAGE
-from infra.release.live import Split, get_service, list_revisions, short, split_of, tagged
-from infra.release.memory import Memory
+from infra.release.live import get_service, list_revisions, short, split_of, tagged
+from infra.release.memory import Memory, Split
 from infra.release.record import Record
 from infra.resources.base import Work
+
+# As rollout.next_revision names what is released.
+OURS = re.compile(r"-[0-9a-z]{1,7}-\d+$")
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ def find(work: Work) -> list[Release]:
 
 
 def of_revisions(
-    revisions: Iterable[run_v2.Revision],
+    revisions: Sequence[run_v2.Revision],
     split: Split,
     served: Sequence[str] = (),
     waiting: str = "",
@@ -46,11 +50,16 @@ def of_revisions(
     `served` are those that had all of it, as far as that is remembered; `waiting` is to get it.
     """
     percents = dict(split)
+    times = [each.create_time for each in revisions if short(each.name) in served]
 
-    def fate(revision: str) -> str:
-        if percents.get(revision) or not served or revision in served:
+    def fate(each: run_v2.Revision) -> str:
+        name = short(each.name)
+        if percents.get(name) or name in served or not times or each.create_time < min(times):
             return ""
-        return "waits" if revision == waiting else "given up"
+        if name == waiting:
+            return "waits"
+        # Cloud Run names those that a change of the shape makes, as provision does.
+        return "given up" if OURS.search(name) else "not released"
 
     newest_first = sorted(revisions, key=lambda each: each.create_time, reverse=True)
     return [
@@ -61,7 +70,7 @@ def of_revisions(
             record=Record.read(each.annotations),
             percent=percents.get(short(each.name), 0),
             is_ready=is_ready(each),
-            fate=fate(short(each.name)),
+            fate=fate(each),
         )
         for each in newest_first
         if not any(one.image.startswith(PLACEHOLDER_IMAGE) for one in each.containers)

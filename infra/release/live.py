@@ -4,23 +4,21 @@ Nothing is judged here: whether a revision is well is said in watch.py and check
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from google.cloud import run_v2
 from google.protobuf import field_mask_pb2  # type: ignore[import-untyped,unused-ignore]
 
 from infra.names import PLACEHOLDER_IMAGE
 from infra.release import ReleaseError
-from infra.release.memory import Memory
+from infra.release.memory import Memory, Split
 from infra.resources.base import Work
-from infra.retry import CloudError
+from infra.retry import REDONE, CloudError, Spent
 
 TAG = "candidate"
 REVISION = run_v2.TrafficTargetAllocationType.TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION
 LATEST = run_v2.TrafficTargetAllocationType.TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST
 SUCCEEDED = run_v2.Condition.State.CONDITION_SUCCEEDED
-
-type Split = tuple[tuple[str, int], ...]
 
 
 def get_service(work: Work) -> run_v2.Service:
@@ -59,31 +57,73 @@ def update(work: Work, service: run_v2.Service, fields: list[str]) -> None:
     work.wait(doing, work.call(doing, lambda: work.cloud.run_services.update_service(request)))
 
 
-def shift(work: Work, split: Split, memory: Memory, tagged: str | None = None) -> run_v2.Service:
+class TakenOverError(ReleaseError):
+    """Somebody else changed the traffic while a release was at it: it is theirs now."""
+
+
+def shift(
+    work: Work,
+    split: Split,
+    memory: Memory,
+    tagged: str = "",
+    may: Callable[[run_v2.Service], None] = lambda there: None,
+) -> run_v2.Service:
     """Gives the revisions their percents, and what the service is to remember of it.
 
-    `tagged` is the revision that has the candidate's tag then; without one nobody has. Returns the
-    service when it is so.
+    `tagged` is the revision that has the candidate's tag then. `may` raises when the service, as it
+    is, must not be changed. Returns the service when it is so; what fails in passing is done again.
     """
-    live = get_service(work)
-    service = run_v2.Service(
-        name=live.name,
-        traffic=list(targets(live, split, candidate=tagged)),
-        annotations=memory.annotations(live.annotations),
+    spent = Spent(work.retry.clock, REDONE)
+    while True:
+        there = get_service(work)
+        if is_asked(there, split, memory, tagged):
+            break
+        may(there)
+        service = run_v2.Service(
+            name=there.name,
+            etag=there.etag,
+            traffic=list(targets(there, split, candidate=tagged)),
+            annotations=memory.annotations(there.annotations),
+        )
+        try:
+            update(work, service, ["traffic", "annotations"])
+        except CloudError as error:
+            if is_asked(get_service(work), split, memory, tagged):
+                break  # what failed is the newest revision, or only the answer
+            if spent.is_over(error.cause):
+                raise
+            pause = spent.next(error.cause)
+            work.retry.pause(pause)
+            spent.add(error.cause, pause)
+    return await_split(work, split)
+
+
+def is_asked(there: run_v2.Service, split: Split, memory: Memory, tag: str) -> bool:
+    """Whether this is what the service was asked to be, be it so already or not."""
+    return (
+        dict(asked_of(there)) == dict(split)
+        and tagged(there) == tag
+        and Memory.read(there.annotations) == memory
     )
-    try:
-        update(work, service, ["traffic", "annotations"])
-    except CloudError:
-        # The newest revision may be unhealthy, which is not what was asked about.
-        live = get_service(work)
-        if live.reconciling or split_of(live) != split:
-            raise
-        return live
-    return get_service(work)
+
+
+def await_split(work: Work, split: Split) -> run_v2.Service:
+    """The service, once the traffic goes where it was asked to. Raises ReleaseError."""
+
+    def is_there() -> bool:
+        there = get_service(work)
+        return dict(split_of(there)) == dict(split) or not there.reconciling
+
+    work.retry.until("waiting for the traffic", is_there)
+    there = get_service(work)
+    if split and dict(split_of(there)) != dict(split):
+        said_why = there.terminal_condition.message or "Cloud Run does not say why"
+        raise ReleaseError(f"the traffic could not be sent to {said(split)}: {said_why}")
+    return there
 
 
 def targets(
-    live: run_v2.Service, split: Split, candidate: str | None = None
+    live: run_v2.Service, split: Split, candidate: str = ""
 ) -> Iterator[run_v2.TrafficTarget]:
     """The traffic of a split, with the tags that are not ours where they are."""
     for revision, percent in split:
@@ -97,13 +137,26 @@ def targets(
 
 def split_of(live: run_v2.Service) -> Split:
     """Which revisions serve, and what percent each; empty when none ever was ready."""
+    return summed(live, live.traffic_statuses)
+
+
+def asked_of(live: run_v2.Service) -> Split:
+    """Which revisions were asked to serve, which may not have come about yet."""
+    return summed(live, live.traffic)
+
+
+def summed(
+    live: run_v2.Service,
+    parts: Iterable[run_v2.TrafficTarget | run_v2.TrafficTargetStatus],
+) -> Split:
+    """What each revision has of the traffic, of all its parts."""
     percents: dict[str, int] = {}
-    for status in live.traffic_statuses:
-        revision = status.revision
-        if status.type_ == LATEST or not revision:
+    for part in parts:
+        revision = part.revision
+        if part.type_ == LATEST or not revision:
             revision = short(live.latest_ready_revision)
-        if status.percent and revision:
-            percents[revision] = percents.get(revision, 0) + status.percent
+        if part.percent and revision:
+            percents[revision] = percents.get(revision, 0) + part.percent
     return tuple(percents.items())
 
 

@@ -87,6 +87,22 @@ class Log:
                 break
         return lines
 
+    def last(self, work: Work) -> list[Line]:
+        """Its last lines once there are any, and no more come; waits some seconds for that.
+
+        Raises CloudError.
+        """
+        deadline = monotonic() + LATE_SECONDS
+        pause = FIRST_POLL_SECONDS
+        lines = self.newest(work, LAST_LINES)
+        while monotonic() < deadline:
+            work.retry.pause(pause)
+            pause *= SLOWER
+            before, lines = lines, self.newest(work, LAST_LINES)
+            if lines and lines == before:
+                break
+        return lines
+
     def newest(self, work: Work, count: int) -> list[Line]:
         """Its newest lines, the oldest of them first. Raises CloudError."""
         return [parse(entry) for entry in reversed(self.entries(work, count))]

@@ -15,12 +15,21 @@ SERVED = f"{MANAGED_BY}/served"
 MOST = 20
 
 
+type Split = tuple[tuple[str, int], ...]
+"""Which revisions serve, and what percent each."""
+
+
 @dataclass(frozen=True)
 class Rollout:
-    """A revision on its way to the traffic, and who had it before: what to put back."""
+    """A revision on its way to the traffic.
+
+    `serving` had it before, which is what to put back; `given` is the split that was asked for
+    last: another one on the live service is somebody else's.
+    """
 
     candidate: str
-    serving: tuple[tuple[str, int], ...]
+    serving: Split
+    given: Split
 
 
 @dataclass(frozen=True)
@@ -42,15 +51,20 @@ class Memory:
         """The annotations that keep it, beside the others that are there."""
         kept = {key: value for key, value in others.items() if key not in (ROLLOUT, SERVED)}
         if self.rollout:
-            given = {"candidate": self.rollout.candidate, "serving": dict(self.rollout.serving)}
-            kept[ROLLOUT] = json.dumps(given)
+            now = self.rollout
+            note = {
+                "candidate": now.candidate,
+                "serving": dict(now.serving),
+                "given": dict(now.given),
+            }
+            kept[ROLLOUT] = json.dumps(note)
         if self.served:
             kept[SERVED] = json.dumps(self.served)
         return kept
 
-    def begun(self, candidate: str, serving: tuple[tuple[str, int], ...]) -> "Memory":
+    def begun(self, candidate: str, serving: Split, given: Split) -> "Memory":
         """With a rollout under way."""
-        return replace(self, rollout=Rollout(candidate, serving))
+        return replace(self, rollout=Rollout(candidate, serving, given))
 
     def ended(self) -> "Memory":
         """Without a rollout under way; what served is what served before it."""
@@ -69,11 +83,17 @@ def rollout_of(given: object) -> Rollout | None:
     """The rollout that was written down; None for anything else."""
     if not isinstance(given, dict) or not isinstance(given.get("candidate"), str):
         return None
-    serving = given.get("serving")
-    if not isinstance(serving, dict):
+    serving, asked = split_of(given.get("serving")), split_of(given.get("given"))
+    if serving is None or asked is None:
         return None
-    pairs = ((str(name), percent) for name, percent in serving.items() if isinstance(percent, int))
-    return Rollout(given["candidate"], tuple(pairs))
+    return Rollout(given["candidate"], serving, asked)
+
+
+def split_of(given: object) -> Split | None:
+    """The split that was written down; None for anything else."""
+    if not isinstance(given, dict):
+        return None
+    return tuple((str(name), part) for name, part in given.items() if isinstance(part, int))
 
 
 def loads(text: str) -> object:

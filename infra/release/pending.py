@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from infra.release import ReleaseError, lint, migrate, schema, service_python
-from infra.release.live import Split, get_revision
+from infra.release.live import get_revision
+from infra.release.memory import Split
 from infra.release.record import Record
 from infra.release.schema import Migration, Needs
 from infra.release.service_python import Columns

@@ -24,7 +24,7 @@ def choose(releases: Sequence[Release], served: Sequence[str], to: str | None, e
         before = [name for name in served if by_name.get(name, serving).percent == 0]
         known = [by_name[name] for name in before if name in by_name]
         older = releases[releases.index(serving) + 1 :]
-        found = next((each for each in known or older if each.is_ready), None)
+        found = next((each for each in (known if served else older) if each.is_ready), None)
         if found is None:
             raise ReleaseError(f"there is no release before {serving.revision} to go back to")
         return found

@@ -13,7 +13,7 @@ from time import monotonic
 from infra.release import ReleaseError
 from infra.release.conditions import failed_conditions
 from infra.release.live import get_revision
-from infra.release.logs import SYSTEM, Log
+from infra.release.logs import SYSTEM, Log, parse
 from infra.resources.base import Work
 
 REQUESTS = "/logs/run.googleapis.com%2Frequests"
@@ -21,6 +21,7 @@ REQUESTS = "/logs/run.googleapis.com%2Frequests"
 POLL_SECONDS = 4.0
 # The newest requests of a step: enough to judge by, and one page of the log.
 MOST = 1000
+FEW = 20
 # It fails when at least so many of its requests did, and their part is so much above the others'.
 LEAST_FAILURES = 3
 FAILURES_FACTOR = 2.0
@@ -117,16 +118,26 @@ class Watch:
             if why := worse(seen, others, latency=is_over):
                 raise ReleaseError(f"under a part of the traffic {why}")
             if is_over:
-                beside = f"; the others: {others}" if self.others else ""
-                return f"{seen}{beside}"
+                return f"{seen}; the others: {others}"
             self.work.retry.pause(min(POLL_SECONDS, max(deadline - monotonic(), 0)))
+
+    def glance(self) -> str:
+        """Looks once, when it has all the traffic and there is nothing to compare it with. Returns
+        "". Raises ReleaseError when it is not well."""
+        if failed := self.conditions():
+            raise ReleaseError(" ".join(failed))
+        return ""
 
     def failures(self) -> list[str]:
         """Why it is no longer healthy, in Google's words; empty when it is."""
-        now = get_revision(self.work, self.revision)
-        failed = failed_conditions(now.conditions) if now else ["it was deleted"]
-        deaths = deaths_of(self.work, self.revision).read()
-        return [*failed, *dict.fromkeys(line.text for line in deaths)]
+        deaths = from_time(deaths_of(self.work, self.revision), self.since)
+        lines = [parse(entry).text for entry in deaths.entries(self.work, FEW)]
+        return [*self.conditions(), *dict.fromkeys(reversed(lines))]
+
+    def conditions(self) -> list[str]:
+        """Which of its conditions failed; empty when none has."""
+        there = get_revision(self.work, self.revision)
+        return failed_conditions(there.conditions) if there else ["it was deleted"]
 
     def answers(self, revisions: Sequence[str]) -> Answers:
         """What the revisions answered, of the newest requests."""
@@ -148,21 +159,31 @@ def log_of(work: Work, revision: str) -> Log:
 
 
 def deaths_of(work: Work, revision: str) -> Log:
-    """What Cloud Run says of instances that ended by themselves, or were ended by a probe. A
-    revision keeps its conditions then: others take their place."""
+    """What Cloud Run says of instances that ended by themselves, or were ended by a probe or for
+    their memory. A revision keeps its conditions then: others take their place."""
     of_ours = log_of(work, revision)
     name = f"projects/{work.cloud.names.project}{SYSTEM}"
-    return replace(of_ours, filter=f'{of_ours.filter} AND logName="{name}" AND severity>=ERROR')
+    # An exit is a warning to Cloud Run; 143 is that of one that was told to end.
+    died = (
+        '(severity>=ERROR OR textPayload=~"^Container called exit") '
+        'AND NOT textPayload=~"exit.(0|143)."'
+    )
+    return replace(of_ours, filter=f'{of_ours.filter} AND logName="{name}" AND {died}')
+
+
+def from_time(log: Log, since: datetime) -> Log:
+    """The log from a time on."""
+    return replace(log, filter=f'{log.filter} AND timestamp>="{since.isoformat()}"')
 
 
 def requests_of(work: Work, revisions: Sequence[str], since: datetime) -> Log:
-    """The requests that the revisions answered."""
+    """The requests that the revisions answered, from a time on."""
     names = " OR ".join(f'"{each}"' for each in revisions)
-    return Log(
+    log = Log(
         work.cloud,
         f'logName="projects/{work.cloud.names.project}{REQUESTS}" '
         'AND resource.type="cloud_run_revision" '
         f'AND resource.labels.service_name="{work.cloud.names.name}" '
-        f"AND resource.labels.revision_name=({names}) "
-        f'AND timestamp>="{since.isoformat()}"',
+        f"AND resource.labels.revision_name=({names})",
     )
+    return from_time(log, since)

@@ -57,7 +57,7 @@ def promote(  # noqa: PLR0913, PLR0917
                 check_schema(work, opened.project.folder, revision, record)
             say(f"Promoting {revision} of {name}:\n")
             captured = rollout.capture(there, live.list_revisions(work))
-            with traffic.put_back_unless_done(work, captured):
+            with traffic.put_back_unless_done(work, revision, captured):
                 traffic.check(work, there, paced)
                 there = traffic.climb(work, revision, captured, paced)
         say(f"\n{name} : {there.uri}")

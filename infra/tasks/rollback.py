@@ -15,16 +15,18 @@ from infra.tasks.stages import traffic
 from infra.tasks.stages.pace import AT_ONCE
 
 TO = "The revision, as invoke releases lists it. Default: the one that served before."
-HELP = {"env": ENV, "service": SERVICE, "to": TO, "lock-timeout": LOCK_TIMEOUT}
+FORCE = "Go there even if it does not answer /health."
+HELP = {"env": ENV, "service": SERVICE, "to": TO, "force": FORCE, "lock-timeout": LOCK_TIMEOUT}
 
 
 @task(help=HELP)
 @friendly
-def rollback(
+def rollback(  # noqa: PLR0913, PLR0917
     context: Context,
     env: str | None = None,
     service: str | None = None,
     to: str | None = None,
+    force: bool = False,
     lock_timeout: int = 0,
 ) -> None:
     """Send all traffic back to a revision that served before, in seconds."""
@@ -42,11 +44,12 @@ def rollback(
             target = rollback.choose(releases, captured.memory.served, to, opened.environment.name)
             rollback.check_schema(work, opened.project.folder, target.revision, target.record)
             say(f"Rolling {name} back to {target.revision}, released {target.created}:\n")
-            with traffic.put_back_unless_done(work, captured):
-                with step_of(work, "start it, without traffic"):
+            with traffic.put_back_unless_done(work, target.revision, captured):
+                with step_of(work, "give it an address"):
                     there = rollout.tag(work, target.revision, captured)
-                # What the environment says now may be more than it could answer then.
-                traffic.check(work, there, AT_ONCE)
+                if not force:
+                    # What the environment declares now may be more than it could answer then.
+                    traffic.check(work, there, AT_ONCE, " --force goes there all the same.")
                 there = traffic.climb(work, target.revision, captured, AT_ONCE)
         say(f"\n{name} : {there.uri}")
         say(f"{spell(perf_counter() - started)} in all")

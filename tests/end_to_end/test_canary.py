@@ -17,7 +17,8 @@ import pytest
 from infra.cloud import Cloud
 from infra.environment import load
 from infra.rehearsal.load import Load
-from infra.release.live import Split, split_of
+from infra.release.live import split_of
+from infra.release.memory import Split
 from tests.conftest import Bake
 from tests.end_to_end.clouds import LocalCloud, url_of
 from tests.end_to_end.processes import interrupt, running

@@ -42,6 +42,20 @@ def all_of(
     return [condition(kind, state, now, message, common) for kind in kinds]
 
 
+def active(is_active: bool, now: datetime) -> run_v2.Condition:
+    """Whether a revision serves, as Google's recordings have it."""
+    if is_active:
+        return condition("Active", SUCCEEDED, now)
+    return run_v2.Condition(
+        type_="Active",
+        state=FAILED,
+        severity=run_v2.Condition.Severity.INFO,
+        revision_reason=run_v2.Condition.RevisionReason.RETIRED,
+        message="Revision retired.",
+        last_transition_time=now,
+    )
+
+
 def reason_of(failure: StartError) -> Reason:
     """The common reason of an instance that could not start."""
     names = _COMMON.__members__

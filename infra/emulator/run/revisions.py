@@ -7,6 +7,7 @@ import random
 import string
 import threading
 from collections import defaultdict
+from collections.abc import Collection
 from concurrent.futures import Future
 
 from google.cloud import run_v2
@@ -20,6 +21,7 @@ from infra.emulator.run.documents import (
     get_service,
     put_revision,
     put_service,
+    revisions_of,
     uid,
 )
 from infra.emulator.run.launch import Launcher, Owner, probe_of
@@ -85,6 +87,21 @@ class Revisions:
             mine.set_result(None)
         finally:
             del self._pending[full]
+
+    def mark_active(self, service: str, wanted: Collection[str]) -> None:
+        """Notes which of a service's revisions serve: that others don't is no failure of theirs,
+        though Cloud Run says it with a condition that failed, for information."""
+        now = self.world.now()
+        with self.world.transaction():
+            for revision in revisions_of(self.world, service):
+                if not is_ready(revision):
+                    continue
+                active = conditions.active(revision.name in wanted, now)
+                others = [one for one in revision.conditions if one.type_ != active.type_]
+                before = [one.state for one in revision.conditions if one.type_ == active.type_]
+                if before != [active.state]:
+                    revision.conditions = [*others, active]
+                    put_revision(self.world, revision)
 
     def _name_for(self, service: run_v2.Service) -> str:
         """The name of the revision a service's template asks for, a new one if need be."""

@@ -204,6 +204,7 @@ class Services(Part):
         }
         names = [one.name for one in revisions_of(self.world, service.name)]
         runtime.serve({name: name in wanted for name in names})
+        self._revisions.mark_active(service.name, wanted)
 
     def _target(self, service: run_v2.Service, target: run_v2.TrafficTarget) -> str:
         if target.type_ == BY_REVISION:

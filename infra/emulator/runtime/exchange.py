@@ -25,6 +25,7 @@ HOP_BY_HOP = frozenset(
     b"connection keep-alive proxy-authenticate proxy-authorization proxy-connection te "
     b"trailer transfer-encoding upgrade".split()
 )
+OWN_AUTHORIZATION = "x-serverless-authorization"
 REQUESTS = "run.googleapis.com/requests"
 
 
@@ -99,9 +100,9 @@ class Exchange:
             # Google's front end keeps this path for itself.
             await self._refuse(asked, 404, NOT_FOUND)
             return
-        if target.may_invoke and not await asyncio.to_thread(
-            target.may_invoke, asked.headers.get("authorization", "")
-        ):
+        # Where both are there, Cloud Run looks at its own only.
+        who = asked.headers.get(OWN_AUTHORIZATION) or asked.headers.get("authorization", "")
+        if target.may_invoke and not await asyncio.to_thread(target.may_invoke, who):
             await self._refuse(asked, 403, FORBIDDEN.format(path=path))
             return
         if target.revision is None:

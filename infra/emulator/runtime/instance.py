@@ -145,7 +145,7 @@ class Instance:
 
     def ended(self, status: int) -> None:
         """Says how a process ended that was not told to."""
-        self._say("WARNING" if status == 0 else "ERROR", f"Container called exit({status}).")
+        self._say("WARNING", f"Container called exit({status}).")
 
     async def _watch(self, probe: Probe) -> None:
         await probes.has_died(probe, self.port)

@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from infra.release import ReleaseError
-from infra.report import complain, say
+from infra.report import complain, say, step
 from infra.retry import CloudError, Stopped
 from infra.tasks.releasing import step_of
 from infra.tasks.stages.image import Built
-from infra.tasks.stages.pace import Pace
+from infra.tasks.stages.pace import ALL, Pace
 from infra.tasks.stopping import uninterrupted
 
 if TYPE_CHECKING:
@@ -55,26 +55,25 @@ def roll_out(  # noqa: PLR0913
 
     revision = rollout.next_revision(work, built.version)
     captured = rollout.capture(live.get_service(work), live.list_revisions(work))
-    with put_back_unless_done(work, captured):
+    with put_back_unless_done(work, revision, captured):
         with step_of(work, f"start revision {revision}"):
             service = rollout.create(work, shape, revision, record, captured)
         check(work, service, pace)
         if traffic:
             return climb(work, revision, captured, pace)
-        rollout.keep(work, revision, captured)
-        return live.get_service(work)
+        return rollout.keep(work, revision, captured)
 
 
-def check(work: "Work", service: "run_v2.Service", pace: Pace) -> None:
-    """Asks the candidate over HTTP what it has to answer."""
-    from infra.release import checks, live
-    from infra.release.rollout import unhealthy
+def check(work: "Work", service: "run_v2.Service", pace: Pace, otherwise: str = "") -> None:
+    """Asks the candidate over HTTP what it has to answer. Raises ReleaseError when it does not,
+    with what else there is to do."""
+    from infra.release import checks
 
     with step_of(work, "check it at its own address"):
         try:
             said = checks.check(work, service, pace.checks)
         except ReleaseError as error:
-            raise ReleaseError(unhealthy(work, live.tagged(service), str(error))) from error
+            raise ReleaseError(f"{error}.{otherwise}" if otherwise else str(error)) from error
     say(f"    {said}")
 
 
@@ -86,19 +85,15 @@ def climb(work: "Work", revision: str, captured: "Captured", pace: Pace) -> "run
     for percent in rollout.steps(captured, pace.canary):
         with step_of(work, f"send it {percent} % of the traffic"):
             service = rollout.give(work, revision, percent, captured)
-            others = [] if percent == 100 else captured.revisions
-            watched = Watch(work, revision, others, service.update_time)
-            try:
-                said = watched.keep(pace.bake if percent < 100 else 0)
-            except ReleaseError as error:
-                raise ReleaseError(rollout.unhealthy(work, revision, str(error))) from error
-        if percent < 100:
+            watched = Watch(work, revision, captured.revisions, service.update_time)
+            said = watched.keep(pace.bake) if percent < ALL else watched.glance()
+        if said:
             say(f"    {said}")
     return service
 
 
 @contextmanager
-def put_back_unless_done(work: "Work", captured: "Captured") -> Iterator[None]:
+def put_back_unless_done(work: "Work", revision: str, captured: "Captured") -> Iterator[None]:
     """Puts the traffic back when the block fails, or is interrupted, and says so.
 
     One that lost its lease touches nothing: another run may be at work, and would undo it.
@@ -112,11 +107,22 @@ def put_back_unless_done(work: "Work", captured: "Captured") -> Iterator[None]:
         raise
     except BaseException as error:
         with uninterrupted():
-            try:
-                where = rollout.put_back(work, captured)
-            except (CloudError, ReleaseError, Stopped) as worse:
-                where = f"The traffic could not be put back: {worse or 'the lease is lost'}\n{LEFT}"
+            where = put_back(work, revision, captured)
+            complain(where)
         if isinstance(error, ReleaseError | CloudError):
-            raise ReleaseError(f"{error}\n{where}") from error
-        complain(where)
+            why = rollout.unhealthy(work, revision, str(error), captured.since)
+            raise ReleaseError(why) from error
         raise
+
+
+def put_back(work: "Work", revision: str, captured: "Captured") -> str:
+    """Where the traffic is then, for people."""
+    from infra.release import rollout
+
+    try:
+        with step("put the traffic back"):
+            return rollout.put_back(work, captured, revision)
+    except (CloudError, ReleaseError) as error:
+        return f"The traffic could not be put back: {error}\n{LEFT}"
+    except Stopped:
+        return f"The traffic could not be put back: the lease is lost. {LEFT}"

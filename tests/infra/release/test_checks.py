@@ -1,6 +1,7 @@
 """A candidate asked over HTTP: what counts as an answer, and what is said of a wrong one."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
 
@@ -10,7 +11,7 @@ from google.cloud import run_v2
 from infra.cloud import Cloud
 from infra.environment import Environment
 from infra.release import ReleaseError
-from infra.release.checks import check
+from infra.release.checks import authorization, check
 from infra.release.live import REVISION, TAG
 from infra.resources.base import Work
 from infra.retry import Retry
@@ -86,7 +87,7 @@ def test_it_may_take_a_moment(
         ((503, "application/json", '{"message": "down"}'), "answered 503, and not 200: {"),
         # The service's own refusal, and not that of Google's front end.
         ((403, "application/json", "no"), "GET /orders answered 403, and not 200: no"),
-        ((403, PAGE, "<html>"), "refused with 403 before it reached the service: whoever"),
+        ((403, PAGE, "<html>"), "can't be made from here: you may not call it, which takes roles/"),
         # A redirect is not followed.
         ((302, "text/plain", ""), "answered 302, and not 200"),
     ],
@@ -102,7 +103,21 @@ def test_a_wrong_answer_is_told(
 
 def test_who_may_not_call_it_relies_on_the_probe(work: Work, answers: Answers) -> None:
     live = answers(health=[(403, PAGE, "<html>")])
-    assert check(work, live, {}) == "not checked from here: you may not call it (roles/run.invoker)"
+    assert check(work, live, {}) == (
+        "not checked from here: you may not call it, which takes roles/run.invoker"
+    )
+
+
+def test_a_public_service_is_shown_no_token(work: Work, answers: Answers) -> None:
+    live = answers(health=[WELL])
+    assert authorization(work, live) == {"X-Serverless-Authorization": "Bearer local"}
+    live.invoker_iam_disabled = True
+    assert authorization(work, live) == {}
+    live.invoker_iam_disabled = False
+    given = work.cloud.environment
+    open_to_all = given.service.model_copy(update={"invokers": ["allUsers"]})
+    public = given.model_copy(update={"service": open_to_all})
+    assert authorization(replace(work, cloud=work.cloud.of(public)), live) == {}
 
 
 @pytest.mark.parametrize(
@@ -119,12 +134,17 @@ def test_what_cannot_be_reached_is_an_error_only_for_what_was_declared(
     for name, value in fields.items():
         setattr(live, name, value)
     assert check(work, live, {}) == f"not checked from here: {why}"
-    with pytest.raises(ReleaseError, match=rf"release\.checks can't be made: {why}"):
+    with pytest.raises(ReleaseError, match=rf"release\.checks can't be made from here: {why}"):
         check(work, live, {"/orders": 200})
 
 
 def test_no_answer_says_why(work: Work, answers: Answers) -> None:
     live = answers()
     live.traffic_statuses[0].uri = "http://127.0.0.1:9"
-    with pytest.raises(ReleaseError, match=r"GET /health was not answered: .*refused"):
-        check(work, live, {})
+    said = check(work, live, {})
+    assert said.startswith("not checked from here: GET /health was not answered: ")
+    assert "refused" in said
+    with pytest.raises(
+        ReleaseError, match=r"can't be made from here: GET /health was not answered"
+    ):
+        check(work, live, {"/orders": 200})

@@ -9,6 +9,7 @@ from infra.release.history import of_revisions
 from infra.release.record import Record
 from infra.tasks.releases import row, table
 
+DIGEST = "0123456789ab"
 SERVICE = "projects/p/locations/r/services/orders"
 BEGIN = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
 RECORD = Record(
@@ -63,22 +64,37 @@ def test_a_line_tells_when_which_and_by_whom() -> None:
     image = "europe-west1-docker.pkg.dev/p/orders/orders@sha256:0123456789abcdef"
     found = of_revisions(
         [
-            revision("orders-1", 0, None, image),
-            revision("orders-2", 1, image=image),
-            revision("orders-3", 2, changed, image, conditions=[failed]),
-            revision("orders-4", 3, image=image),
-            revision("orders-5", 4, image=image),
+            revision("orders-0123456-1", 0, None, image),
+            revision("orders-0123456-2", 1, image=image),
+            revision("orders-0123456-3", 2, changed, image, conditions=[failed]),
+            revision("orders-0123456-4", 3, image=image),
+            revision("orders-00005-abc", 4, image=image),
+            revision("orders-0123456-6", 5, image=image),
         ],
-        (("orders-2", 100),),
-        ("orders-2", "orders-1"),
-        "orders-5",
+        (("orders-0123456-2", 100),),
+        ("orders-0123456-2",),
+        "orders-0123456-6",
     )
-    assert table([row(each) for each in found]) == [
-        "orders-5  2026-03-01 12:34  waits      0123456789ab (main)    0123456789ab  ?       zoe",
-        "orders-4  2026-03-01 12:33  given up   0123456789ab (main)    0123456789ab  ?       zoe",
-        "orders-3  2026-03-01 12:32  not ready  0123456789ab, changed  0123456789ab  7f3a2b  zoe",
-        "orders-2  2026-03-01 12:31  100 %      0123456789ab (main)    0123456789ab  ?       zoe",
-        "orders-1  2026-03-01 12:30  0 %        no commit              0123456789ab  ?       ?",
+    lines = [line.split("  ") for line in table([row(each) for each in found])]
+    assert [[part.strip() for part in line if part] for line in lines] == [
+        [f"orders-{name}", f"2026-03-01 12:{minute}", *others]
+        for name, minute, *others in (
+            ("0123456-6", 35, "waits", "0123456789ab (main)", DIGEST, "?", "zoe"),
+            ("00005-abc", 34, "not released", "0123456789ab (main)", DIGEST, "?", "zoe"),
+            ("0123456-4", 33, "given up", "0123456789ab (main)", DIGEST, "?", "zoe"),
+            (
+                "0123456-3",
+                32,
+                "not ready",
+                "0123456789ab, changed",
+                "0123456789ab",
+                "7f3a2b",
+                "zoe",
+            ),
+            ("0123456-2", 31, "100 %", "0123456789ab (main)", DIGEST, "?", "zoe"),
+            # Before what is remembered.
+            ("0123456-1", 30, "0 %", "no commit", DIGEST, "?", "?"),
+        )
     ]
 
 

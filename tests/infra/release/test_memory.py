@@ -20,8 +20,8 @@ OTHERS = {"team": "orders", "cookiecutter-cloudrun/attempt": "1"}
     [
         Memory(),
         Memory(served=("s-2", "s-1")),
-        Memory(Rollout("s-3", SPLIT), ("s-2",)),
-        Memory(Rollout("s-3", ())),
+        Memory(Rollout("s-3", SPLIT, (("s-3", 10), ("s-1", 90))), ("s-2",)),
+        Memory(Rollout("s-3", (), ())),
     ],
 )
 def test_it_reads_back_as_it_was_written_and_others_stay(memory: Memory) -> None:
@@ -37,7 +37,7 @@ def test_it_reads_back_as_it_was_written_and_others_stay(memory: Memory) -> None
         {ROLLOUT: "{", SERVED: "["},
         {ROLLOUT: "[]", SERVED: "{}"},
         {ROLLOUT: '{"candidate": 1, "serving": {}}', SERVED: "7"},
-        {ROLLOUT: '{"candidate": "s-1"}', SERVED: "[7]"},
+        {ROLLOUT: '{"candidate": "s-1", "serving": {}}', SERVED: "[7]"},
         {},
     ],
 )
@@ -48,7 +48,7 @@ def test_what_somebody_spoilt_is_forgotten(annotations: dict[str, str]) -> None:
 def test_who_comes_back_gives_up_what_came_after_it() -> None:
     memory = Memory()
     for revision in ("s-1", "s-2", "s-3"):
-        memory = memory.begun(revision, SPLIT).won(revision)
+        memory = memory.begun(revision, SPLIT, SPLIT).won(revision)
     assert memory == Memory(None, ("s-3", "s-2", "s-1"))
     assert memory.won("s-2").served == ("s-2", "s-1")
     assert memory.won("s-2").won("s-4").served == ("s-4", "s-2", "s-1")
@@ -78,8 +78,6 @@ RELEASES = [FAILED, release("s-3", 100), release("given-up"), release("s-2"), re
         (("s-3", "s-1"), None, "s-1"),
         # No memory: the one before, by its time.
         ((), None, "given-up"),
-        # What served is gone.
-        (("s-3", "s-0"), None, "given-up"),
         (("s-3", "s-2", "s-1"), "s-1", "s-1"),
         (("s-3", "s-2", "s-1"), "given-up", "given-up"),
     ],
@@ -107,3 +105,8 @@ def test_a_rollback_that_leads_nowhere_is_refused(
     with pytest.raises(ReleaseError) as caught:
         choose(releases, (), to, "stg")
     assert said in str(caught.value)
+
+
+def test_what_never_served_is_not_gone_back_to_by_itself() -> None:
+    with pytest.raises(ReleaseError, match="no release before s-3"):
+        choose(RELEASES, ("s-3", "gone"), None, "stg")

@@ -20,8 +20,7 @@ from infra.cloud import Cloud
 from infra.environment import Environment
 from infra.manifest import Manifest
 from infra.release import ReleaseError, live, rollout
-from infra.release.live import Split
-from infra.release.memory import Memory
+from infra.release.memory import Memory, Split
 from infra.release.record import Record
 from infra.resources.base import Work
 from infra.retry import Retry, Stopped
@@ -154,7 +153,7 @@ def test_one_that_never_gets_healthy_leaves_no_trace(
     said = str(caught.value)
     assert "the revision sick-0123456-1 is not healthy: " in said
     assert "\n  starting\n" in said
-    assert said.endswith("The traffic is where it was: sick-a 100 %")
+    assert "The traffic is where it was: sick-a 100 %" in capsys.readouterr().err
     assert case.is_untouched()
     # The next release is not in its way.
     assert live.split_of(case.roll_out(AT_ONCE)) == (("sick-0123456-2", 100),)
@@ -169,11 +168,12 @@ def test_one_that_does_not_answer_as_declared_gets_no_traffic(begin: Begin) -> N
     assert case.is_untouched()
 
 
-def test_an_image_that_is_gone_is_refused(begin: Begin) -> None:
+def test_an_image_that_is_gone_is_refused(begin: Begin, capsys: pytest.CaptureFixture[str]) -> None:
     case = begin("gone")
     missing = replace(case, image=case.image.rpartition("@")[0] + "@sha256:" + "0" * 64)
-    with pytest.raises(ReleaseError, match=r"(?s)gone-0123456-1.*The traffic is where it was"):
+    with pytest.raises(ReleaseError, match="gone-0123456-1"):
         missing.roll_out()
+    assert "The traffic is where it was: gone-a 100 %" in capsys.readouterr().err
     assert case.is_untouched()
 
 
@@ -189,7 +189,9 @@ def test_who_waits_is_reached_by_its_tag_alone(begin: Begin) -> None:
     assert live.tagged(case.now) == "waits-0123456-2"
 
 
-def test_a_split_that_somebody_made_comes_back_as_it_was(run: Run, begin: Begin) -> None:
+def test_a_split_that_somebody_made_comes_back_as_it_was(
+    run: Run, begin: Begin, capsys: pytest.CaptureFixture[str]
+) -> None:
     case = begin("pinned")
     case.roll_out(AT_ONCE)
     targets = [
@@ -199,8 +201,9 @@ def test_a_split_that_somebody_made_comes_back_as_it_was(run: Run, begin: Begin)
     ]
     run.update(case.now, traffic=targets).result()
     before = case.split
-    with pytest.raises(ReleaseError, match=r"was: pinned-a 70 %, pinned-0123456-1 30 %"):
+    with pytest.raises(ReleaseError, match="is not healthy"):
         case.roll_out(BEHAVIOUR="exit")
+    assert "was: pinned-a 70 %, pinned-0123456-1 30 %" in capsys.readouterr().err
     assert case.split == before
     assert [target.tag for target in case.now.traffic if target.tag] == ["theirs"]
 
@@ -302,17 +305,19 @@ def test_a_login_that_ends_on_the_way_is_told_and_mended_by_the_next_run(
     with pytest.raises(ReleaseError) as caught:
         replace(case, work=work).roll_out()
     httpx.delete(faults).raise_for_status()
-    assert "The traffic could not be put back: " in str(caught.value)
-    assert "The next deploy, promote or rollback puts it back" in str(caught.value)
+    assert "expired-0123456-1" in str(caught.value)
+    said = capsys.readouterr().err
+    assert "The traffic could not be put back: " in said
+    assert "The next deploy, promote or rollback puts it back" in said
     traffic.recover(case.work)
     assert case.is_untouched()
 
 
 def test_what_was_deleted_meanwhile_gets_nothing(begin: Begin) -> None:
     case = begin("deleted")
-    rollout.tag(case.work, "deleted-a", rollout.capture(case.now, []))
     there = case.now
-    memory = Memory().begun("deleted-a", (("deleted-0", 60), ("deleted-a", 40)))
+    gone = (("deleted-0", 60), ("deleted-a", 40))
+    memory = Memory().begun("deleted-b", gone, live.asked_of(there))
     live.update(
         case.work,
         run_v2.Service(name=there.name, annotations=memory.annotations({})),
@@ -322,14 +327,69 @@ def test_what_was_deleted_meanwhile_gets_nothing(begin: Begin) -> None:
     assert case.is_untouched()
 
 
+def by_hand(run: Run, case: Case, revision: str) -> None:
+    """Somebody sends all the traffic there, in the console."""
+    target = run_v2.TrafficTarget(type_=live.REVISION, revision=revision, percent=100)
+    run.update(case.now, traffic=[target]).result()
+
+
 def test_whoever_set_the_traffic_right_by_hand_is_left_alone(run: Run, begin: Begin) -> None:
     case = begin("mended")
     case.roll_out(AT_ONCE)
-    revision = "mended-0123456-1"
-    rollout.tag(case.work, "mended-a", rollout.capture(case.now, []))
-    rollout.give(case.work, "mended-a", 10, rollout.capture(case.now, []))
-    by_hand = run_v2.TrafficTarget(type_=live.REVISION, revision=revision, percent=100)
-    run.update(case.now, traffic=[by_hand]).result()
+    captured = rollout.capture(case.now, live.list_revisions(case.work))
+    rollout.tag(case.work, "mended-a", captured)
+    rollout.give(case.work, "mended-a", 10, captured)
+    # The release is killed here.
+    by_hand(run, case, "mended-a")
     traffic.recover(case.work)
-    assert case.split == ((revision, 100),)
+    assert case.split == case.first
     assert Memory.read(case.now.annotations).rollout is None
+    # A rollback from there goes to what served before, not to what was fled from.
+    captured = rollout.capture(case.now, live.list_revisions(case.work))
+    assert captured.memory.served == ("mended-a",)
+
+
+def test_a_release_gives_way_to_whoever_moves_the_traffic(
+    run: Run, begin: Begin, capsys: pytest.CaptureFixture[str]
+) -> None:
+    case = begin("gives-way")
+    case.roll_out(AT_ONCE)
+    work = Failing(case.work.cloud, case.work.retry, {})
+    # After the step to 10 % somebody goes back to the first revision.
+    work.left, work.ends = 2, lambda: None
+    captured = rollout.capture(case.now, live.list_revisions(case.work))
+    with (
+        pytest.raises(ReleaseError, match="somebody else changed the traffic meanwhile"),
+        traffic.put_back_unless_done(work, "gives-way-0123456-1", captured),
+    ):
+        rollout.tag(work, "gives-way-a", captured)
+        rollout.give(work, "gives-way-a", 10, captured)
+        by_hand(run, case, "gives-way-a")
+        rollout.give(work, "gives-way-a", 50, captured)
+    assert case.split == case.first
+    assert "Somebody else changed the traffic, and it stays so" in capsys.readouterr().err
+
+
+def test_a_write_that_fails_in_passing_is_done_again(run: Run, begin: Begin) -> None:
+    case = begin("again")
+    faults = f"http://{run.emulator.host}/emulator/faults"
+    for fault in (
+        {"kind": "error", "status": 503, "times": 2},
+        {"kind": "reset", "after": True, "times": 1},
+    ):
+        captured = rollout.capture(case.now, live.list_revisions(case.work))
+        httpx.post(faults, json={"method": "*.UpdateService", **fault}).raise_for_status()
+        service = rollout.tag(case.work, "again-a", captured)
+        assert live.tagged(service) == "again-a"
+        assert "is where it was" in rollout.put_back(case.work, captured)
+        assert case.is_untouched()
+    httpx.delete(faults).raise_for_status()
+
+
+def test_who_waited_waits_again_when_another_release_fails(begin: Begin) -> None:
+    case = begin("patient")
+    case.roll_out(traffic_too=False)
+    with pytest.raises(ReleaseError):
+        case.roll_out(BEHAVIOUR="exit")
+    assert live.tagged(case.now) == "patient-0123456-1"
+    assert case.split == case.first

@@ -1,13 +1,16 @@
 """Which revisions get what part of the traffic on the way of a release."""
 
+from datetime import UTC, datetime
+
 import pytest
 from google.cloud import run_v2
 
 from infra.release import live as of_live
 from infra.release import rollout
-from infra.release.live import LATEST, REVISION, Split
-from infra.release.memory import Memory
+from infra.release.live import LATEST, REVISION
+from infra.release.memory import Memory, Split
 
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
 SERVICE = "projects/p/locations/r/services/s"
 
 
@@ -102,7 +105,7 @@ def test_field_masks_are_in_snake_case() -> None:
 
 
 def test_the_first_release_has_nobody_to_share_with() -> None:
-    first = rollout.Captured((("s-0", 100),), Memory(), is_idle=True)
-    later = rollout.Captured((("s-1", 100),), Memory(), is_idle=False)
+    first = rollout.Captured((("s-0", 100),), Memory(), True, "", NOW)
+    later = rollout.Captured((("s-1", 100),), Memory(), False, "", NOW)
     assert rollout.steps(first, [10, 50]) == [100]
     assert rollout.steps(later, [10, 50]) == [10, 50, 100]
