@@ -58,6 +58,7 @@ def promote(  # noqa: PLR0913, PLR0917
             say(f"Promoting {revision} of {name}:\n")
             captured = rollout.capture(there, live.list_revisions(work))
             with traffic.put_back_unless_done(work, revision, captured):
+                there = rollout.tag(work, revision, captured)
                 traffic.check(work, there, paced)
                 there = traffic.climb(work, revision, captured, paced)
         say(f"\n{name} : {there.uri}")

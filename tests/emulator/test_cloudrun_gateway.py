@@ -242,7 +242,7 @@ def test_an_instance_that_dies_is_replaced(run: Run) -> None:
     assert answer.status_code == 503
     assert ask(service.uri)["pid"] != pid
     lines = eventually(
-        lambda: run.logs('resource.labels.service_name="mortal" AND severity>=ERROR')
+        lambda: run.logs('resource.labels.service_name="mortal" AND severity=WARNING')
     )
     assert any("Container called exit(3)." in one.get("textPayload", "") for one in lines)
 
