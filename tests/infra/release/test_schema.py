@@ -213,6 +213,23 @@ def test_what_is_declared_goes_before_what_is_read(write: Write) -> None:
     assert schema.breaks(chain, chain[2], drop, needs) == ""
 
 
+def test_who_needs_what_was_undone_can_not_run(write: Write) -> None:
+    folder = write(("1", None, ""), ("2", "1", ""), ("3", "2", ""))
+    between = schema.stands_between(folder, "1", Record(schema="3"))
+    assert [each.revision for each in between] == ["2", "3"]
+    assert [each.revision for each in schema.stands_between(folder, "", Record(schema="1"))] == [
+        "1"
+    ]
+
+
+@pytest.mark.parametrize(("current", "released"), [("2", "2"), (None, "1"), ("2", "")])
+def test_who_has_the_same_schema_or_is_not_known_can_run(
+    write: Write, current: str | None, released: str
+) -> None:
+    folder = write(("1", None, ""), ("2", "1", ""))
+    assert schema.stands_between(folder, current, Record(schema=released)) == []
+
+
 def test_who_was_released_with_the_step_before_can_live_with_it(write: Write) -> None:
     chain = schema.read(write(("1", None, ""), ("2", "1", ""), ("3", "2", "contract = True")))
     effect = effect_of("SELECT 1")
