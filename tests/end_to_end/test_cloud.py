@@ -112,12 +112,13 @@ def break_and_mend(service: Baked, cloud: LocalCloud, url: str, path: str) -> No
     revision = re.search(r'^revision: str = "(\w+)"', migration.read_text(), re.MULTILINE)
     assert revision is not None
     later.write_text(
+        "from alembic import op\n\n"
         f'revision = "impossible"\ndown_revision = "{revision[1]}"\n\n\n'
-        'def upgrade() -> None:\n    raise RuntimeError("this can not be migrated")\n'
+        'def upgrade() -> None:\n    op.execute("SELECT 1 / 0")\n'
     )
     broken = cloud.run(service, "deploy")
     assert broken.returncode == 1, broken.stdout
-    assert "this can not be migrated" in broken.stdout
+    assert "division by zero" in broken.stdout
     assert "The service was not touched" in broken.stdout
     assert httpx.get(url + path).json() == before
     later.unlink()
