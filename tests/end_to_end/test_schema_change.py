@@ -254,6 +254,3 @@ def look_back(story: Story, first: Release) -> None:
     refused = story.cloud.run(story.service, "migrate", "--downgrade", "0002", "--yes")
     assert refused.returncode == 2
     assert f"{story.serving} serves, and needs 0003" in refused.stdout
-
-    again = story.cloud.passes(story.service, "migrate")
-    assert re.search(r"before +0003\n +pending +none\n +ran +none\n +after +0003\n", again), again
