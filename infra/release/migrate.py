@@ -26,6 +26,7 @@ SCHEMA = f"{PREFIX}schema"
 FIRST_POLL_SECONDS = 0.2
 LAST_POLL_SECONDS = 2.0
 SLOWER = 1.3
+LATE_READS = 3
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ def run(work: Work, revision: str, tell: Callable[[str], None], *, down: bool = 
     operation = work.call("start the migration", lambda: work.cloud.run_jobs.run_job(request))
     started: run_v2.Execution = operation.metadata
     execution = wait(work, started.name, tell)
-    migrated = Migrated.of(log_of(work, execution).settled())
+    migrated = read(work, execution)
     if migrated.after is not None:
         keep(work, migrated.after)
     if execution.succeeded_count < max(execution.task_count, 1):
@@ -138,6 +139,19 @@ def run(work: Work, revision: str, tell: Callable[[str], None], *, down: bool = 
             f"the migration to {revision} failed: {why_not_ready(execution.conditions)}\n"
             f"{end_of(migrated.lines)}{link}\nThe service was not touched."
         )
+    return migrated
+
+
+def read(work: Work, execution: run_v2.Execution) -> Migrated:
+    """What an execution that has ended says that it did, its last line included, which can be read
+    some seconds later than the others."""
+    log = log_of(work, execution)
+    migrated = Migrated.of(log.settled())
+    for _ in range(LATE_READS):
+        if migrated.before is None or migrated.after is not None:
+            break
+        work.retry.pause(LAST_POLL_SECONDS)
+        migrated = Migrated.of(log.read())
     return migrated
 
 

@@ -18,9 +18,6 @@ from infra.release.service_python import Columns
 from infra.release.statements import effect_of
 from infra.resources.base import Work
 
-# The rule that a migration breaks whose statements depend on what is in the database.
-UNPRINTABLE = "unprintable"
-
 
 @dataclass(frozen=True)
 class Pending:
@@ -50,7 +47,7 @@ def find(work: Work, folder: Path, serving: Split, *, to: str = "") -> Pending:
     due = () if current is None else schema.between(chain, current, head)
     with ThreadPoolExecutor() as both:
         columns = both.submit(service_python.columns, folder)
-        sql = printed(folder, current or migrate.BASE, due)
+        sql = schema.printed(folder, current or migrate.BASE, due)
     version = lint.postgres_of(work.cloud.environment.database.version)
     lint.refuse(lint.check(due, sql, version))
     effects = {each.revision: effect_of(sql.get(each.revision, "")) for each in due}
@@ -64,7 +61,7 @@ def check_all(folder: Path) -> list[lint.Finding]:
     """What is wrong with any migration of a service, whether it ran or not. Raises SchemaError, and
     ReleaseError with what Alembic said."""
     chain = schema.read(folder)
-    return lint.check(chain, printed(folder, migrate.BASE, chain))
+    return lint.check(chain, schema.printed(folder, migrate.BASE, chain))
 
 
 def needs_of(work: Work, serving: Split) -> Iterable[Needs]:
@@ -85,31 +82,3 @@ def where(work: Work, needs: list[Needs]) -> str | None:
     if not needs:
         return ""
     return next((each.schema for each in needs if each.schema), None)
-
-
-def printed(folder: Path, start: str, due: tuple[Migration, ...]) -> dict[str, str]:
-    """The SQL of each migration, by its revision, of those that Alembic can print without a
-    database. Raises ReleaseError for one that it can't, unless the migration says why not."""
-    if not due:
-        return {}
-    try:
-        sql = service_python.print_upgrade(folder, start, due[-1].revision)
-        return service_python.by_revision(sql)
-    except ReleaseError:
-        return {each.revision: sql for each in due if (sql := print_one(folder, each))}
-
-
-def print_one(folder: Path, migration: Migration) -> str:
-    """The SQL of a migration; "" when it can't be printed, and says why not."""
-    start = ",".join(migration.after) or migrate.BASE
-    try:
-        return service_python.print_upgrade(folder, start, migration.revision)
-    except ReleaseError as error:
-        if UNPRINTABLE in migration.allowed:
-            return ""
-        raise ReleaseError(
-            f"{migration.where}: Alembic can't print its SQL, so nothing can be said of what it "
-            f"does: it asks a database, most likely.\n{error}\n"
-            "  Write what it does as SQL, by op.execute; or allow it, having looked yourself: "
-            f"# lint: allow {UNPRINTABLE} because ..."
-        ) from error

@@ -13,7 +13,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 from infra.project import ProjectError
-from infra.release import service_python
+from infra.release import ReleaseError, service_python
 from infra.release.record import Record
 from infra.release.service_python import Columns
 from infra.release.statements import Effect, Taken, effect_of, is_wider
@@ -21,6 +21,8 @@ from infra.release.statements import Effect, Taken, effect_of, is_wider
 VERSIONS = "db/versions"
 ALLOW = re.compile(r"#\s*lint:\s*allow\b(?P<rest>.*)$", re.MULTILINE)
 REASON = re.compile(r"\s+(?P<rule>[\w-]+)\s+because\s+(?P<reason>\S.*)")
+# The rule that a migration breaks whose statements depend on what is in the database.
+UNPRINTABLE = "unprintable"
 # All annotations of a revision have room for 256 KiB together.
 MOST_COLUMNS_BYTES = 100 * 1024
 TWO_RELEASES = (
@@ -242,6 +244,34 @@ def resolve(chain: tuple[Migration, ...], current: str | None, named: str) -> st
     return found[0]
 
 
+def printed(folder: Path, start: str, due: tuple[Migration, ...]) -> dict[str, str]:
+    """The SQL of each migration, by its revision, of those that Alembic can print without a
+    database. Raises ReleaseError for one that it can't, unless the migration says why not."""
+    if not due:
+        return {}
+    try:
+        sql = service_python.print_upgrade(folder, start, due[-1].revision)
+        return service_python.by_revision(sql)
+    except ReleaseError:
+        return {each.revision: sql for each in due if (sql := print_one(folder, each))}
+
+
+def print_one(folder: Path, migration: Migration) -> str:
+    """The SQL of a migration; "" when it can't be printed, and says why not."""
+    start = ",".join(migration.after) or "base"
+    try:
+        return service_python.print_upgrade(folder, start, migration.revision)
+    except ReleaseError as error:
+        if UNPRINTABLE in migration.allowed:
+            return ""
+        raise ReleaseError(
+            f"{migration.where}: Alembic can't print its SQL, so nothing can be said of what it "
+            f"does: it asks a database, most likely.\n{error}\n"
+            "  Write what it does as SQL, by op.execute; or allow it, having looked yourself: "
+            f"# lint: allow {UNPRINTABLE} because ..."
+        ) from error
+
+
 def columns_of(record: Record) -> Columns | None:
     """The columns noted in a record, None when none were."""
     found: Columns | None = json.loads(record.columns) if record.columns else None
@@ -255,21 +285,22 @@ def note(columns: Columns) -> str:
 
 
 def stands_between(folder: Path, current: str | None, target: Record) -> list[Migration]:
-    """The migrations applied since a release that took from it what it needs, the oldest first:
-    empty when it can run on the current schema.
+    """The migrations that keep a release from running on the current schema, the oldest first:
+    those applied since that took from it what it needs, or those undone since that it needs.
 
     A release of which no schema is known is taken to run on any. Raises SchemaError when the files
     don't know a revision, ReleaseError when Alembic can't print them.
     """
-    if not current or not target.schema or current == target.schema:
+    if current is None or not target.schema or current == target.schema:
         return []
     chain = read(folder)
-    applied = between(chain, target.schema, current)
-    if not applied:
-        return []
+    if missing := between(chain, current, target.schema):
+        return list(missing)
     needs = Needs.of("", target)
-    sql = service_python.by_revision(service_python.print_upgrade(folder, target.schema, current))
-    return [each for each in applied if breaks(chain, each, effect_of(sql[each.revision]), needs)]
+    applied = between(chain, target.schema, current)
+    sql = printed(folder, target.schema, applied)
+    effects = {each.revision: effect_of(sql.get(each.revision, "")) for each in applied}
+    return [each for each in applied if breaks(chain, each, effects[each.revision], needs)]
 
 
 def breaks(chain: tuple[Migration, ...], migration: Migration, effect: Effect, needs: Needs) -> str:

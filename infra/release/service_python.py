@@ -14,7 +14,7 @@ from infra.release import ReleaseError
 
 INI = "db/alembic.ini"
 # Alembic prints it above the statements of each migration.
-RUNNING = re.compile(r"^-- Running (?:upgrade|downgrade) *(\S*) *-> *(\S*)\s*$", re.MULTILINE)
+RUNNING = re.compile(r"^-- Running upgrade .*-> *(\S+)\s*$", re.MULTILINE)
 COLUMNS = """
 import json
 import src.models
@@ -53,7 +53,7 @@ def by_revision(sql: str) -> dict[str, str]:
     starts = [max(sql.rfind("BEGIN;", 0, each.start()), 0) for each in found]
     ends = [*starts[1:], len(sql)]
     return {
-        match[2]: sql[start:end].strip()
+        match[1]: sql[start:end].strip()
         for match, start, end in zip(found, starts, ends, strict=True)
     }
 

@@ -73,7 +73,9 @@ def go_up(opened: Opened, work: "Work", revision: str) -> None:
     say(f"with {image}\n")
     database.check(opened, work, live.get_service(work), to=to)
     with step_of(work, f"migrate to {revision}") as tell:
-        migrated = migration.run(work, revision, tell)
+        # What was judged is what runs: Alembic has its own idea of what +1 is.
+        exact = revision if revision == migration.HEAD else to or revision
+        migrated = migration.run(work, exact, tell)
     show(migrated)
 
 

@@ -80,6 +80,53 @@ def test_a_revision_that_the_files_do_not_have_is_said(write: Write) -> None:
         schema.between(chain, "later", "a")
 
 
+@pytest.mark.parametrize(
+    ("named", "current", "meant"),
+    [
+        ("head", None, "c3333"),
+        ("base", None, ""),
+        ("b2222", None, "b2222"),
+        ("b2", None, "b2222"),
+        ("+1", "a1111", "b2222"),
+        ("+1", "", "a1111"),
+        ("-1", "b2222", "a1111"),
+        ("-1", "a1111", ""),
+    ],
+)
+def test_a_revision_is_named_as_alembic_takes_it(
+    write: Write, named: str, current: str | None, meant: str
+) -> None:
+    chain = schema.read(write(("a1111", None, ""), ("b2222", "a1111", ""), ("c3333", "b2222", "")))
+    assert schema.resolve(chain, current, named) == meant
+
+
+@pytest.mark.parametrize(
+    ("named", "current", "said"),
+    [
+        ("nothing", "a1", "no revision nothing: a1, a2"),
+        ("a", "a1", "several revisions a: a1, a2"),
+        ("+1", None, "nobody noted where the database is"),
+        ("+2", "a2", "there is no revision \\+2 from a2"),
+        ("-3", "a2", "there is no revision -3 from a2"),
+    ],
+)
+def test_a_revision_that_is_none_is_said(
+    write: Write, named: str, current: str | None, said: str
+) -> None:
+    chain = schema.read(write(("a1", None, ""), ("a2", "a1", "")))
+    with pytest.raises(SchemaError, match=said):
+        schema.resolve(chain, current, named)
+
+
+def test_nothing_is_undone_that_a_revision_needs_which_serves(write: Write) -> None:
+    chain = schema.read(write(("a", None, ""), ("b", "a", "")))
+    schema.refuse_downgrade(chain, "a", [Needs("orders-1", "a", None)])
+    with pytest.raises(SchemaError, match="orders-1 serves, and needs b"):
+        schema.refuse_downgrade(chain, "a", [Needs("orders-1", "b", None)])
+    with pytest.raises(SchemaError, match="orders-1 serves, and did not note"):
+        schema.refuse_downgrade(chain, "a", [Needs("orders-1", "", None)])
+
+
 def test_a_migration_says_what_it_may_break_and_why(write: Write) -> None:
     folder = write(("a", None, "# lint: allow changing-column-type because the table is empty"))
     (only,) = schema.read(folder)
@@ -164,6 +211,23 @@ def test_what_is_declared_goes_before_what_is_read(write: Write) -> None:
     drop = effect_of("ALTER TABLE items DROP COLUMN note")
     assert "did not note" in schema.breaks(chain, chain[1], effect_of("SELECT 1"), needs)
     assert schema.breaks(chain, chain[2], drop, needs) == ""
+
+
+def test_who_needs_what_was_undone_can_not_run(write: Write) -> None:
+    folder = write(("1", None, ""), ("2", "1", ""), ("3", "2", ""))
+    between = schema.stands_between(folder, "1", Record(schema="3"))
+    assert [each.revision for each in between] == ["2", "3"]
+    assert [each.revision for each in schema.stands_between(folder, "", Record(schema="1"))] == [
+        "1"
+    ]
+
+
+@pytest.mark.parametrize(("current", "released"), [("2", "2"), (None, "1"), ("2", "")])
+def test_who_has_the_same_schema_or_is_not_known_can_run(
+    write: Write, current: str | None, released: str
+) -> None:
+    folder = write(("1", None, ""), ("2", "1", ""))
+    assert schema.stands_between(folder, current, Record(schema=released)) == []
 
 
 def test_who_was_released_with_the_step_before_can_live_with_it(write: Write) -> None:

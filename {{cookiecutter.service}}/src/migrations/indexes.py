@@ -15,6 +15,7 @@ from src.migrations.progress import say
 
 # What REINDEX CONCURRENTLY calls those that it makes for a while.
 TEMPORARY = re.compile(r"_cc(new|old)\d*$")
+# None, too, while another user makes an index: which one, we are not shown.
 INVALID = text(
     "SELECT n.nspname, c.relname FROM pg_index i "
     "JOIN pg_class c ON c.oid = i.indexrelid "

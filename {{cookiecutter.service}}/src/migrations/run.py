@@ -154,9 +154,9 @@ async def attempts(
     stays done: each migration is a transaction. Raises MigrationError."""
     pause = limits.pause_seconds
     for count in range(1, limits.attempts + 1):
-        await mend(keeper, pending)
         watch = Watch(keeper, limits.lock_seconds)
         try:
+            await mend(keeper, pending)
             await attempt(engine, migrate, watch)
             return
         except DBAPIError as error:
