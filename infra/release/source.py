@@ -7,6 +7,7 @@ would leave out (`.gcloudignore`, else `.gitignore`), and, whatever those files 
 import gzip
 import hashlib
 import os
+import re
 import subprocess
 import tarfile
 from collections.abc import Callable, Iterable, Iterator
@@ -45,7 +46,8 @@ LARGE = 50_000_000
 TOO_LARGE = 500_000_000
 """Bytes of an archive that is worth a warning, and that is refused."""
 LARGEST_SHOWN = 3
-CHUNK = 1024 * 1024
+COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+AUTHOR = "--format=%an <%ae>"
 
 
 @dataclass(frozen=True)
@@ -284,10 +286,19 @@ class Commit:
         return cls(
             id,
             git(folder, "branch", "--show-current") or "",
-            git(folder, "log", "-1", "--format=%an <%ae>") or "",
+            git(folder, "log", "-1", AUTHOR) or "",
             git(folder, "status", "--porcelain", "--", ".") != "",
             frozenset((git(folder, "ls-files", "-z", "--", ".") or "").split("\0")),
         )
+
+    @classmethod
+    def find(cls, folder: Path, id: str) -> Self:
+        """A commit by its whole id, in the history of the service's folder; an empty one when it is
+        not known there."""
+        known = COMMIT.fullmatch(id) and git(folder, "cat-file", "-t", id) == "commit"
+        if not known:
+            return cls()
+        return cls(id, "", git(folder, "log", "-1", AUTHOR, id) or "")
 
     def version(self, source: Source) -> str:
         """What names the source in a registry, and nothing else: the commit when it is just that,
