@@ -175,6 +175,15 @@ def follow(work: Work, started: Build, listener: Listener) -> Build:
     return done
 
 
+def find(work: Work, name: str) -> Build:
+    """A build by its name. Raises ReleaseError when it is gone."""
+    request = cloudbuild_v1.GetBuildRequest(name=name)
+    build = work.read("the build", lambda: work.cloud.builds.get_build(request))
+    if build is None:
+        raise ReleaseError(f"the build {name} is gone")
+    return build
+
+
 def show(lines: list[Line], listener: Listener) -> None:
     """Lets lines be heard."""
     if lines:
@@ -225,13 +234,10 @@ def wait(work: Work, name: str, tail: Tail, listener: Listener) -> Build:
     """The build when it has ended, well or not; Cloud Build itself sees to it that it does.
 
     Its log is heard as it comes."""
-    request = cloudbuild_v1.GetBuildRequest(name=name)
     pause = FIRST_POLL_SECONDS
     next_look = monotonic() + LOG_SECONDS
     while True:
-        build = work.read("the build", lambda: work.cloud.builds.get_build(request))
-        if build is None:
-            raise ReleaseError(f"the build {name} is gone")
+        build = find(work, name)
         if build.status not in UNDER_WAY:
             return build
         listener(progress(build))
