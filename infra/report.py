@@ -140,7 +140,9 @@ class Step:
 def plain(text: str) -> str:
     """A program's output without what only a terminal of its own would take: colours, and lines
     that are written over."""
-    lines = (line.rpartition("\r")[2] for line in ANSI.sub("", text.rstrip()).split("\n"))
+    lines = (
+        line.rstrip("\r").rpartition("\r")[2] for line in ANSI.sub("", text.rstrip()).split("\n")
+    )
     return "\n".join(CONTROL.sub("", line) for line in lines)
 
 
