@@ -10,7 +10,7 @@ import os
 import re
 import subprocess
 import tarfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Buffer, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from stat import S_ISREG
@@ -62,7 +62,9 @@ class Entry:
 
 @dataclass(frozen=True)
 class Source:
-    """A packaged service; `archive` is a .tar.gz, open until the end of the block."""
+    """A packaged service; `archive` is a .tar.gz, open until the end of the block.
+
+    `sha256` is that of the .tar: the same files have the same on every machine."""
 
     archive: IO[bytes]
     sha256: str
@@ -116,7 +118,7 @@ def package(folder: Path, limit: int = TOO_LARGE) -> Source:
     archive = TemporaryFile()  # noqa: SIM115
     try:
         with (
-            gzip.GzipFile("", "wb", compresslevel=6, fileobj=archive, mtime=0) as packed,
+            Hashed(archive) as packed,
             tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar,
         ):
             for entry in entries:
@@ -125,12 +127,24 @@ def package(folder: Path, limit: int = TOO_LARGE) -> Source:
         size = archive.tell()
         check_size(size, limit, entries)
         archive.seek(0)
-        sha256 = hashlib.file_digest(archive, "sha256").hexdigest()
-        archive.seek(0)
     except BaseException:
         archive.close()
         raise
-    return Source(archive, sha256, size, entries)
+    return Source(archive, packed.sha256.hexdigest(), size, entries)
+
+
+class Hashed(gzip.GzipFile):
+    """An archive that knows the hash of what was written to it, before it was packed: versions of
+    zlib pack the same files into different bytes, and the hash is to name the files."""
+
+    def __init__(self, archive: IO[bytes]) -> None:
+        super().__init__("", "wb", compresslevel=6, fileobj=archive, mtime=0)
+        self.sha256 = hashlib.sha256()
+
+    def write(self, data: Buffer) -> int:
+        """Packs a part."""
+        self.sha256.update(data)
+        return super().write(data)
 
 
 def check_size(size: int, limit: int, entries: Iterable[Entry]) -> None:
