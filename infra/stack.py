@@ -45,6 +45,7 @@ HOLDS_LEASE = "roles/storage.objectUser"
 CHECKS = (
     "roles/artifactregistry.reader",
     "roles/cloudbuild.builds.viewer",
+    "roles/cloudbuild.connectionViewer",
     "roles/cloudsql.viewer",
     "roles/iam.securityReviewer",
     "roles/iam.serviceAccountViewer",

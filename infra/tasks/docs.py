@@ -206,6 +206,7 @@ CHECKED = "with `trigger.checks`"
 READ_BY_CHECKS = (
     "roles/artifactregistry.reader",
     "roles/cloudbuild.builds.viewer",
+    "roles/cloudbuild.connectionViewer",
     "roles/cloudsql.viewer",
     "roles/iam.securityReviewer",
     "roles/iam.serviceAccountViewer",

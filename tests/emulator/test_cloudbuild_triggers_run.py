@@ -16,6 +16,7 @@ from tests.emulator.test_cloudbuild_config import REGION, connect
 
 FILE = "ci/cloud-build.yaml"
 SAYS = """\
+serviceAccount: projects/any/serviceAccounts/any@any.iam.gserviceaccount.com
 steps:
   - name: bash
     env:

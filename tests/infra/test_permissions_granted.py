@@ -15,6 +15,7 @@ LOWEST = {
     "roles/artifactregistry.reader": "the repository of the images",
     "roles/artifactregistry.writer": "the repository of the images",
     "roles/cloudbuild.builds.viewer": PROJECT,
+    "roles/cloudbuild.connectionViewer": PROJECT,
     "roles/cloudsql.viewer": PROJECT,
     "roles/iam.securityReviewer": PROJECT,
     "roles/iam.serviceAccountViewer": "the account",

@@ -77,7 +77,8 @@ def build_of(
     build.options.dynamic_substitutions = True
     build.build_trigger_id = trigger.id
     build.tags = [*build.tags, *trigger.tags, f"trigger-{trigger.id}"]
-    build.service_account = build.service_account or trigger.service_account
+    # Not the file's, which whoever pushes may write.
+    build.service_account = trigger.service_account or build.service_account
     build.source = cb.Source(
         connected_repository=cb.ConnectedRepository(repository=repository, revision=event.commit)
     )
