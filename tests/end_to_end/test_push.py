@@ -76,3 +76,13 @@ def test_a_push_is_released_as_the_account_that_builds(baked: Bake, cloud: Local
     again = cloud.passes(service, "deploy")
     assert f"{second[:12]} is built already" in again
     assert f"start revision pushed-{second[:7]}-2" in again
+
+    # Nor is an image that is there; what is known of it is known of the release too.
+    there = Cloud(load(service.folder, "local"), cloud.host)
+    live = there.run_services.get_service(name=there.names.service)
+    image = live.template.containers[0].image
+    assert "@sha256:" in image
+    by_digest = cloud.passes(service, "deploy", "--image", image)
+    assert f"start revision pushed-{second[:7]}-3" in by_digest
+    assert "upload" not in by_digest
+    assert cloud.passes(service, "releases").count(f"{second[:12]} (main)") == 3

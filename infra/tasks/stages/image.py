@@ -2,7 +2,7 @@
 
 # ruff: noqa: PLC0415
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version as version_of
 from typing import TYPE_CHECKING
 
@@ -70,9 +70,25 @@ def take(opened: Opened, work: "Work", named: Named) -> Built:
     tag = Reference.parse(named.image).tag
     found = source.Commit.find(opened.project.folder, named.commit or tag)
     commit = source.Commit(named.commit or found.id, named.branch, found.author)
-    version = commit.id or image.rpartition(":")[2]
+    record = record_of(opened, commit)
+    if not commit.id:
+        record = remembered(work, image, record)
+    version = record.commit or image.rpartition(":")[2]
     say(f"  {version[:12]} is built already, as {image}")
-    return Built(image, version, record_of(opened, commit))
+    return Built(image, version, record)
+
+
+def remembered(work: "Work", image: str, record: "Record") -> "Record":
+    """The record of a release, with what an earlier release of the same image knew of its
+    source."""
+    from infra.release import history
+
+    for each in history.find(work):
+        if each.image == image:
+            of = each.record
+            known = {"commit": of.commit, "branch": of.branch, "author": of.author}
+            return replace(record, **known, dirty=of.dirty, source=of.source)
+    return record
 
 
 def record_of(opened: Opened, commit: "Commit", sha256: str = "") -> "Record":
