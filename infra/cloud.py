@@ -11,7 +11,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from infra.environment import Environment
-from infra.login import EMULATOR, LOG_IN, check_emulator, refused
+from infra.login import EMULATOR, LOG_IN, METADATA, check_emulator, refused
 from infra.names import Names
 from infra.project import ProjectError
 from infra.rest import Bearer, CredentialsLogin, Login, Rest
@@ -98,6 +98,14 @@ class Cloud:
         """Whether calls go to an emulator."""
         return self.endpoint is not None
 
+    @property
+    def is_nobody(self) -> bool:
+        """Whether calls are made as nobody, who owns everything of an emulator. In one of its
+        builds they are the build's account's, as with Google."""
+        return bool(self.endpoint) and not (
+            self.environment.impersonate or os.environ.get(METADATA)
+        )
+
     def connect(self) -> None:
         """Checks that there is somebody to talk to, as somebody. Raises ProjectError."""
         if self.endpoint:
@@ -105,7 +113,7 @@ class Cloud:
             nobody = Rest(self.url, lambda pool: Bearer(LOCAL_TOKEN), direct=True)
             check_emulator(nobody, self.endpoint)
         self.rest.connect()
-        if self.environment.impersonate or not self.endpoint:
+        if not self.is_nobody:
             self._log_in()
 
     def _log_in(self) -> None:
@@ -125,7 +133,7 @@ class Cloud:
         return Rest(self.url, self._login, direct=self.is_emulated)
 
     def _login(self, pool: "PoolManager") -> Login:
-        if self.endpoint and self.environment.impersonate is None:
+        if self.is_nobody:
             return Bearer(LOCAL_TOKEN)
         return CredentialsLogin(self.credentials, pool)
 
@@ -133,14 +141,16 @@ class Cloud:
     def credentials(self) -> "Credentials":
         """Application default credentials, or the account's we act as. Raises CredentialsError."""
         import google.auth
-        from google.auth import impersonated_credentials
+        from google.auth import compute_engine, impersonated_credentials
         from google.auth.exceptions import DefaultCredentialsError
         from google.oauth2.credentials import Credentials as Token
 
         source: Credentials
         account = self.environment.impersonate
         try:
-            if self.endpoint:
+            if self.endpoint and os.environ.get(METADATA):
+                source = compute_engine.Credentials()  # type: ignore[no-untyped-call]
+            elif self.endpoint:
                 source = Token(LOCAL_TOKEN)  # type: ignore[no-untyped-call]
             else:
                 source, _ = google.auth.default(scopes=[SCOPE], quota_project_id=None)

@@ -183,7 +183,7 @@ class Database(Section):
 
 
 class Trigger(Section):
-    """The Cloud Build trigger that builds what is pushed."""
+    """The Cloud Build triggers that build what is pushed, and check what is asked to be merged."""
 
     repository: Annotated[
         str,
@@ -197,6 +197,15 @@ class Trigger(Section):
     )
     tag: Text | None = Field(
         default=None, description="Tags that are built, a regular expression; this or branch."
+    )
+    deploy: bool = Field(
+        default=False,
+        description="Whether what is pushed is released too: the account that builds may then.",
+    )
+    checks: bool = Field(
+        default=False,
+        description="Whether a trigger on pull requests runs ci/cloud-build-checks.yaml, as an "
+        "account that may read the environment's configuration and nothing else.",
     )
 
     @model_validator(mode="after")

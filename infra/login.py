@@ -10,6 +10,8 @@ from infra.project import ProjectError
 from infra.rest import ConnectionLost, Request, Rest, RestError
 
 EMULATOR = "CLOUD_EMULATOR_HOST"
+# Where Google's libraries ask who they are; an emulator says so to what it runs.
+METADATA = "GCE_METADATA_HOST"
 LOG_IN = (
     "there are no Google credentials. Log in with\n"
     "    gcloud auth application-default login\n"

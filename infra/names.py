@@ -117,6 +117,11 @@ class Names:
         return self.name
 
     @property
+    def checks_trigger(self) -> str:
+        """Short name of the Cloud Build trigger that checks pull requests."""
+        return f"{self.name}-checks"
+
+    @property
     def connection(self) -> str:
         """The Cloud Build connection, in full; there is one where a trigger is declared."""
         trigger = self.environment.trigger

@@ -1,10 +1,11 @@
 """What a person sees: steps with their times, and errors. Nothing else prints."""
 
 import os
+import re
 import shutil
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from time import perf_counter
@@ -14,6 +15,9 @@ WIDTH = 44
 ERASE = "\x1b[K"  # to the end of the line
 RESET = "\x1b[0m"
 NARROWEST = 20
+# Escape sequences (ECMA-48), and what else moves a terminal's cursor.
+ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 
 class Colour(StrEnum):
@@ -89,28 +93,71 @@ def spell(seconds: float) -> str:
     return f"{minutes} min {rest} s" if rest else f"{minutes} min"
 
 
+class Step:
+    """The line of a step that is under way, which stays the last one while it is."""
+
+    def __init__(self, name: str) -> None:
+        self.head = f"  {name} ".ljust(WIDTH, ".")
+        self.is_live = sys.stdout.isatty()
+        self.room = shutil.get_terminal_size().columns - len(self.head) - 2
+        self.text = ""
+        self.is_open = False
+        """Whether the cursor stands behind the head."""
+
+    def __call__(self, text: str) -> None:
+        """At a terminal, what stands behind the name meanwhile."""
+        self.text = text.partition("\n")[0]
+        if self.is_live and self.room > 0:
+            print(f"\r{self.head} {self.text[: self.room]}{ERASE}", end="", flush=True)
+
+    def begin(self) -> None:
+        """Names it; the line is not ended."""
+        if not self.is_open:
+            print(self.head, end=" ", flush=True)
+        self.is_open = True
+
+    def log(self, text: str) -> None:
+        """Lines of a log, above its own; in a log, where that can't be moved, below it."""
+        if self.is_live:
+            print("\r", end=ERASE)
+        elif self.is_open:
+            print()
+        self.is_open = False
+        for line in plain(text).splitlines():
+            print(f"    {line}")
+        if self.is_live:
+            self.begin()
+            self(self.text)
+        sys.stdout.flush()
+
+    def end(self, text: str) -> None:
+        """Ends its line with a word."""
+        self("")
+        self.begin()
+        print(text, flush=True)
+
+
+def plain(text: str) -> str:
+    """A program's output without what only a terminal of its own would take: colours, and lines
+    that are written over."""
+    lines = (
+        line.rstrip("\r").rpartition("\r")[2] for line in ANSI.sub("", text.rstrip()).split("\n")
+    )
+    return "\n".join(CONTROL.sub("", line) for line in lines)
+
+
 @contextmanager
-def step(name: str) -> Iterator[Callable[[str], None]]:
+def step(name: str) -> Iterator[Step]:
     """A line that names what is being done, and, when it is, the seconds it took.
 
-    At a terminal, what is given to the function it yields stands there meanwhile.
+    What it yields is called with what stands there meanwhile, at a terminal, and shows a log.
     """
-    head = f"  {name} ".ljust(WIDTH, ".")
-    print(head, end=" ", flush=True)
     started = perf_counter()
-    live = sys.stdout.isatty()
-    room = shutil.get_terminal_size().columns - len(head) - 2
-
-    def tell(text: str) -> None:
-        if live and room > 0:
-            line = text.partition("\n")[0]
-            print(f"\r{head} {line[:room]}{ERASE}", end="", flush=True)
-
+    line = Step(name)
+    line.begin()
     try:
-        yield tell
+        yield line
     except BaseException:
-        tell("")
-        print("failed", flush=True)
+        line.end("failed")
         raise
-    tell("")
-    print(f"{perf_counter() - started:5.1f} s", flush=True)
+    line.end(f"{perf_counter() - started:5.1f} s")

@@ -113,6 +113,11 @@ def term(path: str, field: str, say: Callable[[Value], Value] = same, **more: bo
     return Term(re.compile(path), field, say, **more)
 
 
+def present(value: Value) -> Value:
+    """Whether there is something."""
+    return True if value else None
+
+
 OF_RUN = [
     term(rf"{CONTAINER}resources\.limits\.cpu", "service.cpu", cpu),
     term(rf"{CONTAINER}resources\.limits\.memory", "service.memory"),
@@ -140,6 +145,8 @@ TERMS = {
         term("repository", "trigger.repository", repository, hyphens=True),
         term("branch", "trigger.branch"),
         term("tag", "trigger.tag"),
+        term("pullRequest", "trigger.branch"),
+        term(r"substitutions\._ENVIRONMENT", "trigger.deploy", present),
         term(r"substitutions\._REGION", "region"),
     ],
     "service": [

@@ -1,6 +1,7 @@
 """What the emulator itself answers under /emulator/: its journal, faults, latency and clock.
 
-Nothing of Google's is here. A wrong value is a 400 that names its field.
+Pushes to Git hosts it passes on. Nothing of Google's is here. A wrong value is a 400 that names its
+field.
 """
 
 import json
@@ -30,7 +31,14 @@ class Pace:
 class Control:
     """Answers by method and path."""
 
-    def __init__(self, world: World, journal: Journal, faults: Faults, pace: Pace) -> None:
+    def __init__(
+        self,
+        world: World,
+        journal: Journal,
+        faults: Faults,
+        pace: Pace,
+        push: Callable[[Answer], Answer],
+    ) -> None:
         self._world = world
         self._journal = journal
         self._faults = faults
@@ -49,6 +57,7 @@ class Control:
             ("GET", "clock"): lambda _, __: self._time(),
             ("PUT", "clock"): self._set_clock,
             ("POST", "clock"): self._advance,
+            ("POST", "push"): lambda body, _: push(body),
         }
 
     def answer(self, verb: str, path: str, query: Mapping[str, str], body: bytes) -> Answer:

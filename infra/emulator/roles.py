@@ -119,6 +119,7 @@ ROLES: dict[str, set[str]] = {
     "roles/cloudtrace.user": {"cloudtrace.traces.get", "cloudtrace.traces.list"},
     "roles/errorreporting.writer": {"errorreporting.errorEvents.create"},
     "roles/iam.securityAdmin": {"*.getIamPolicy", "*.setIamPolicy"},
+    "roles/iam.securityReviewer": {"*.getIamPolicy", "*.list"},
     "roles/iam.serviceAccountAdmin": _ACCOUNT_EDIT
     | {"iam.serviceAccounts.getIamPolicy", "iam.serviceAccounts.setIamPolicy"},
     "roles/iam.serviceAccountOpenIdTokenCreator": {"iam.serviceAccounts.getOpenIdToken"},

@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import formatdate
+from functools import partial
 from typing import Any
 
 from anyio import CapacityLimiter, to_thread
@@ -31,6 +32,7 @@ from infra.emulator import (
     services,
 )
 from infra.emulator.api import Api, Call, Reply, Route, Router
+from infra.emulator.build.pushes import push
 from infra.emulator.cloud import Cloud
 from infra.emulator.connections import Connections
 from infra.emulator.control import Control, Pace
@@ -76,7 +78,9 @@ class Emulator:
         self.faults = Faults()
         self.connections = Connections()
         self.pace = pace or Pace(0, {})
-        self._control = Control(cloud.world, self.journal, self.faults, self.pace)
+        self._control = Control(
+            cloud.world, self.journal, self.faults, self.pace, partial(push, cloud)
+        )
         self._limiter: CapacityLimiter | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

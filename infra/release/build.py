@@ -1,20 +1,22 @@
 """ci/cloud-build.yaml and a packaged source → an image, by digest, built by Cloud Build."""
 
 import re
-from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
 from time import monotonic
+from typing import Protocol
 
 from google.cloud import artifactregistry_v1
 from google.cloud.devtools import cloudbuild_v1
 from google.cloud.devtools.cloudbuild_v1 import Build
 from google.protobuf import json_format  # type: ignore[import-untyped,unused-ignore]
 
+from infra.images.reference import Reference
 from infra.names import Names
 from infra.project import ProjectError
 from infra.release import ReleaseError
-from infra.release.logs import Line, Log, end_of
+from infra.release.logs import Line, Log, Tail, end_of
+from infra.release.record import Record
 from infra.release.source import Source
 from infra.resources.base import Work
 from infra.retry import Stopped
@@ -35,10 +37,24 @@ LAST_POLL_SECONDS = 2.0
 SLOWER = 1.3
 # Cloud Logging allows 60 reads a minute.
 LOG_SECONDS = 2.0
+RELEASE_STEP = "release"
+"""The id of the step of the build file that releases what it built."""
+LAST_LINE = "DONE"
+"""What Cloud Build logs last, of a build that succeeded."""
 UNKNOWN_FIELD = re.compile(r'no field named "(?P<name>[^"]*)" at "Build(?P<path>[^"]*)"')
 FIELDS = re.compile(r"Available Fields\(except extensions\): \"\[(?P<fields>.*?)\]")
 FAILED_PATH = re.compile(r"(?P<what>[^:]*(?:: [^:]*)?) at Build\.(?P<path>[\w.\[\]]+?)\.*$")
 SUBSTITUTION = re.compile(r"\$\{?(_[A-Z0-9_]+)")
+
+
+class Listener(Protocol):
+    """Who hears how a build goes."""
+
+    def __call__(self, text: str) -> None:
+        """What it is at."""
+
+    def log(self, text: str) -> None:
+        """Lines of its log."""
 
 
 def read(folder: Path) -> Build:
@@ -86,8 +102,11 @@ def at(file: YamlFile, path: str, text: str) -> str:
     return f"{FILE}:{file.line(where)}: {path}: {text}"
 
 
-def prepare(build: Build, names: Names, source: Source, tag: str) -> Build:
-    """The build of this source: where it lies, what it is called, and who builds it."""
+def prepare(build: Build, names: Names, source: Source, tag: str, record: Record) -> Build:
+    """The build of this source: where it lies, what it is called, who builds it, and what the image
+    is to remember.
+
+    It ends with the image: the step that releases it is the trigger's, who has nobody to go on."""
     build.source = cloudbuild_v1.Source(
         storage_source=cloudbuild_v1.StorageSource(bucket=names.bucket, object_=source.object_name)
     )
@@ -98,30 +117,77 @@ def prepare(build: Build, names: Names, source: Source, tag: str) -> Build:
         "_REPOSITORY": names.name,
         "_SERVICE": names.name,
         "_TAG": tag,
+        "_COMMIT": record.commit,
+        "_BRANCH": record.branch,
+        "_AUTHOR": record.author,
+        "_DIRTY": record.dirty,
+        "_SOURCE": record.source,
+        "_ENGINE": record.engine,
     }
-    # One that the file does not use would fail a build that has to match them all.
-    used = set(SUBSTITUTION.findall(str(Build.pb(build)))) | set(build.substitutions)
-    build.substitutions.update({key: given[key] for key in given if key in used})
+    declared = set(build.substitutions)
+    used = substitutions_of(build)
+    build.steps = [step for step in build.steps if step.id != RELEASE_STEP]
+    # What only that step used, or the file does not use, would fail a build that has to match all.
+    for key in used - substitutions_of(build):
+        build.substitutions.pop(key, None)
+        declared.discard(key)
+    used = substitutions_of(build) | declared
+    # Cloud Build would take a dollar in a value for a substitution of its own.
+    values = {key: value.replace("$", "") for key, value in given.items() if key in used}
+    build.substitutions.update(values)
     build.tags.extend([names.name, names.environment.name])
     return build
 
 
-def run(work: Work, build: Build, tag: str, tell: Callable[[str], None]) -> str:
-    """Builds, and returns the image by digest. `tell` hears what is going on.
+def substitutions_of(build: Build) -> set[str]:
+    """The substitutions of ours that a build names outside of their own declaration."""
+    bare = Build(Build.pb(build))
+    bare.substitutions = {}
+    text = str(Build.pb(bare)) + " ".join(build.substitutions.values())
+    return set(SUBSTITUTION.findall(text))
+
+
+def run(work: Work, build: Build, tag: str, listener: Listener) -> str:
+    """Builds, and returns the image by digest.
 
     Raises ReleaseError with the end of the log when it fails. Interrupted, or when the lease is
     lost, it is cancelled.
     """
     started = submit(work, build)
-    log = log_of(work, started.id)
     try:
-        done = wait(work, started.name, log, tell)
+        done = follow(work, started, listener)
     except (KeyboardInterrupt, Stopped):
         work.cloud.builds.cancel_build(cloudbuild_v1.CancelBuildRequest(name=started.name))
         raise
-    if done.status != Build.Status.SUCCESS:
-        raise ReleaseError(failure(done, log.settled()))
     return image_of(done, f"{work.cloud.names.image}:{tag}")
+
+
+def follow(work: Work, started: Build, listener: Listener) -> Build:
+    """The build when it has succeeded. Raises ReleaseError with the end of its log when not."""
+    tail = Tail(log_of(work, started.id))
+    done = wait(work, started.name, tail, listener)
+    if done.status != Build.Status.SUCCESS:
+        lines = tail.log.settled()
+        show(tail.more(), listener)
+        raise ReleaseError(failure(done, lines))
+    for lines in tail.rest(LAST_LINE):
+        show(lines, listener)
+    return done
+
+
+def find(work: Work, name: str) -> Build:
+    """A build by its name. Raises ReleaseError when it is gone."""
+    request = cloudbuild_v1.GetBuildRequest(name=name)
+    build = work.read("the build", lambda: work.cloud.builds.get_build(request))
+    if build is None:
+        raise ReleaseError(f"the build {name} is gone")
+    return build
+
+
+def show(lines: list[Line], listener: Listener) -> None:
+    """Lets lines be heard."""
+    if lines:
+        listener.log("\n".join(line.text.rstrip() for line in lines))
 
 
 def find_image(work: Work, tag: str) -> str | None:
@@ -132,6 +198,25 @@ def find_image(work: Work, tag: str) -> str | None:
     request = artifactregistry_v1.GetTagRequest(name=name)
     found = work.read(f"the image {tag}", lambda: work.cloud.artifacts.get_tag(request))
     return f"{names.image}@{found.version.rpartition('/')[2]}" if found else None
+
+
+def find_named(work: Work, text: str) -> str:
+    """The image that somebody names, by digest: `REPOSITORY@sha256:…` as it is, and a tag of the
+    environment's own images as what it means now. Raises ProjectError, and ReleaseError when
+    nothing was pushed under the tag."""
+    named = Reference.parse(text)
+    if named.is_pinned:
+        return f"{named.registry}/{named.repository}@{named.digest}"
+    ours = work.cloud.names.image
+    if f"{named.registry}/{named.repository}" != ours or not named.tag or named.digest:
+        raise ProjectError(
+            f"--image {text}: an image is named by its digest, REPOSITORY@sha256:…, or by a tag of "
+            f"this environment's own, {ours}:TAG"
+        )
+    image = find_image(work, named.tag)
+    if image is None:
+        raise ReleaseError(f"there is no image {named.tagged}: nothing was pushed under that tag")
+    return image
 
 
 def submit(work: Work, build: Build) -> Build:
@@ -145,25 +230,20 @@ def submit(work: Work, build: Build) -> Build:
     return started
 
 
-def wait(work: Work, name: str, log: Log, tell: Callable[[str], None]) -> Build:
-    """The build when it has ended, well or not; Cloud Build itself sees to it that it does."""
-    request = cloudbuild_v1.GetBuildRequest(name=name)
+def wait(work: Work, name: str, tail: Tail, listener: Listener) -> Build:
+    """The build when it has ended, well or not; Cloud Build itself sees to it that it does.
+
+    Its log is heard as it comes."""
     pause = FIRST_POLL_SECONDS
-    since: str | None = None
     next_look = monotonic() + LOG_SECONDS
     while True:
-        build = work.read("the build", lambda: work.cloud.builds.get_build(request))
-        if build is None:
-            raise ReleaseError(f"the build {name} is gone")
+        build = find(work, name)
         if build.status not in UNDER_WAY:
             return build
+        listener(progress(build))
         if monotonic() >= next_look:
-            if lines := log.read(since):
-                since = lines[-1].when
-                tell(lines[-1].text.strip())
+            show(tail.more(), listener)
             next_look = monotonic() + LOG_SECONDS
-        elif since is None:
-            tell(progress(build))
         work.retry.pause(pause)
         pause = min(pause * SLOWER, LAST_POLL_SECONDS)
 

@@ -150,6 +150,35 @@ class Log:
         return replace(self, filter=f'{self.filter} AND timestamp>="{since}"')
 
 
+class Tail:
+    """The lines of a log as they come, each once, also one that can be read late."""
+
+    def __init__(self, log: Log) -> None:
+        self.log = log
+        self.lines: list[Line] = []
+        self.known: set[tuple[str, str]] = set()
+
+    def more(self) -> list[Line]:
+        """Those that can be read since the last time, of which none is lost: what could not be
+        read now is read next time."""
+        found = self.log.since(self.lines[-PAGE:]).read()
+        new = [line for line in found if (line.when, line.id) not in self.known]
+        self.known.update((line.when, line.id) for line in new)
+        self.lines += new
+        return new
+
+    def rest(self, last: str) -> Iterator[list[Line]]:
+        """Those that can be read up to one that is the last, or for the seconds it may be late.
+        At once when none could be read before: then it is not for want of time."""
+        deadline = monotonic() + LATE_SECONDS
+        pause = FIRST_POLL_SECONDS
+        yield self.more()
+        while self.lines and self.lines[-1].text.strip() != last and monotonic() < deadline:
+            sleep(pause)
+            pause *= SLOWER
+            yield self.more()
+
+
 def parse(entry: dict[str, object]) -> Line:
     """An entry as the line that a person wants to read."""
     text = entry.get("textPayload")

@@ -7,9 +7,10 @@ would leave out (`.gcloudignore`, else `.gitignore`), and, whatever those files 
 import gzip
 import hashlib
 import os
+import re
 import subprocess
 import tarfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Buffer, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from stat import S_ISREG
@@ -45,7 +46,8 @@ LARGE = 50_000_000
 TOO_LARGE = 500_000_000
 """Bytes of an archive that is worth a warning, and that is refused."""
 LARGEST_SHOWN = 3
-CHUNK = 1024 * 1024
+COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+AUTHOR = "--format=%an <%ae>"
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,9 @@ class Entry:
 
 @dataclass(frozen=True)
 class Source:
-    """A packaged service; `archive` is a .tar.gz, open until the end of the block."""
+    """A packaged service; `archive` is a .tar.gz, open until the end of the block.
+
+    `sha256` is that of the .tar: the same files have the same on every machine."""
 
     archive: IO[bytes]
     sha256: str
@@ -114,7 +118,7 @@ def package(folder: Path, limit: int = TOO_LARGE) -> Source:
     archive = TemporaryFile()  # noqa: SIM115
     try:
         with (
-            gzip.GzipFile("", "wb", compresslevel=6, fileobj=archive, mtime=0) as packed,
+            Hashed(archive) as packed,
             tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar,
         ):
             for entry in entries:
@@ -123,12 +127,24 @@ def package(folder: Path, limit: int = TOO_LARGE) -> Source:
         size = archive.tell()
         check_size(size, limit, entries)
         archive.seek(0)
-        sha256 = hashlib.file_digest(archive, "sha256").hexdigest()
-        archive.seek(0)
     except BaseException:
         archive.close()
         raise
-    return Source(archive, sha256, size, entries)
+    return Source(archive, packed.sha256.hexdigest(), size, entries)
+
+
+class Hashed(gzip.GzipFile):
+    """An archive that knows the hash of what was written to it, before it was packed: versions of
+    zlib pack the same files into different bytes, and the hash is to name the files."""
+
+    def __init__(self, archive: IO[bytes]) -> None:
+        super().__init__("", "wb", compresslevel=6, fileobj=archive, mtime=0)
+        self.sha256 = hashlib.sha256()
+
+    def write(self, data: Buffer) -> int:
+        """Packs a part."""
+        self.sha256.update(data)
+        return super().write(data)
 
 
 def check_size(size: int, limit: int, entries: Iterable[Entry]) -> None:
@@ -284,10 +300,19 @@ class Commit:
         return cls(
             id,
             git(folder, "branch", "--show-current") or "",
-            git(folder, "log", "-1", "--format=%an <%ae>") or "",
+            git(folder, "log", "-1", AUTHOR) or "",
             git(folder, "status", "--porcelain", "--", ".") != "",
             frozenset((git(folder, "ls-files", "-z", "--", ".") or "").split("\0")),
         )
+
+    @classmethod
+    def find(cls, folder: Path, id: str) -> Self:
+        """A commit by its whole id, in the history of the service's folder; an empty one when it is
+        not known there."""
+        known = COMMIT.fullmatch(id) and git(folder, "cat-file", "-t", id) == "commit"
+        if not known:
+            return cls()
+        return cls(id, "", git(folder, "log", "-1", AUTHOR, id) or "")
 
     def version(self, source: Source) -> str:
         """What names the source in a registry, and nothing else: the commit when it is just that,

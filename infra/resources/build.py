@@ -1,9 +1,9 @@
-"""Cloud Build: the connection to GitHub, its repository, and the trigger that builds pushes."""
+"""Cloud Build: the connection to GitHub, its repository, and the triggers on what happens there."""
 
 # ruff: noqa: PLC0415
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, override
 
 from infra.causes import Cause
@@ -32,7 +32,13 @@ if TYPE_CHECKING:
     from google.cloud.devtools import cloudbuild_v1
 
 BUILD_FILE = "ci/cloud-build.yaml"
+CHECKS_FILE = "ci/cloud-build-checks.yaml"
+ENVIRONMENT = "_ENVIRONMENT"
+CHECKED = "_CHECKED"
+"""The substitutions that say which environment a build releases to, and checks."""
 COMPLETE = "COMPLETE"
+COMMENTS = "COMMENTS_ENABLED_FOR_EXTERNAL_CONTRIBUTORS_ONLY"
+ANY = ".*"
 MASK = (
     "description",
     "service_account",
@@ -184,7 +190,8 @@ class ConnectedRepository(Resource):
             for each in listed(found.get("triggers"))
             if last(built_from(each)) == last(self.names.connected_repository)
         ]
-        others = sorted(each for each in users if each != self.names.trigger)
+        ours = {self.names.trigger, self.names.checks_trigger}
+        others = sorted(each for each in users if each not in ours)
         return f"the trigger {' and '.join(others)} builds from it" if others else ""
 
     @override
@@ -210,7 +217,11 @@ class ConnectedRepository(Resource):
 
 @dataclass(frozen=True)
 class Trigger(Resource):
-    """The trigger. Its id is Google's and its name ours; its description is its mark."""
+    """A trigger. Its id is Google's and its name ours; its description is its mark.
+
+    One builds what is pushed. The other runs `checks` of a pull request, which is code that nobody
+    has looked at: as an account that can change nothing, and for a stranger's only once somebody
+    who may push has commented `/gcbrun`."""
 
     kind: ClassVar[str] = "trigger"
     tags: ClassVar[tuple[str, ...]] = ("build",)
@@ -226,33 +237,57 @@ class Trigger(Resource):
     }
 
     declaration: Declared
+    checks: bool = field(default=False, kw_only=True)
 
     @property
     @override
     def name(self) -> str:
-        return self.names.trigger
+        return self.names.checks_trigger if self.checks else self.names.trigger
+
+    @property
+    def account(self) -> str:
+        """Whom its builds run as, in full."""
+        email = self.names.account("checks") if self.checks else self.names.build_account
+        return f"projects/{self.names.project}/serviceAccounts/{email}"
+
+    @property
+    def filename(self) -> str:
+        """The build that it starts."""
+        return CHECKS_FILE if self.checks else BUILD_FILE
 
     @override
     def declared(self, live: Live | None) -> Fields:
+        event: Fields = {"branch": self.declaration.branch or "", "tag": self.declaration.tag or ""}
+        if self.checks:
+            event = {"pullRequest": self.declaration.branch or ANY, "commentControl": COMMENTS}
+        given = self.substitutions()
+        # What is released to no longer is taken away: it is all that makes a build release.
+        gone = live is not None and f"substitutions.{ENVIRONMENT}" in live.fields
+        taken: Fields = (
+            {f"substitutions.{ENVIRONMENT}": None} if gone and ENVIRONMENT not in given else {}
+        )
         return {
             "disabled": False,
-            "serviceAccount": f"projects/{self.names.project}"
-            f"/serviceAccounts/{self.names.build_account}",
-            "filename": BUILD_FILE,
+            "serviceAccount": self.account,
+            "filename": self.filename,
             "repository": self.names.connected_repository,
-            "branch": self.declaration.branch or "",
-            "tag": self.declaration.tag or "",
-            **{f"substitutions.{key}": value for key, value in self.substitutions().items()},
+            **event,
+            **{f"substitutions.{key}": value for key, value in given.items()},
+            **taken,
             **labels_declared(self.names),
         }
 
     def substitutions(self) -> dict[str, str]:
-        """What the build file is given, as by invoke deploy."""
+        """What the build file is given, as by invoke deploy; and what only a trigger says."""
+        environment = self.names.environment.name
+        if self.checks:
+            return {CHECKED: environment}
         return {
             "_REGION": self.names.region,
             "_REPOSITORY": self.names.name,
             "_SERVICE": self.names.name,
             "_TAG": "$COMMIT_SHA",
+            **({ENVIRONMENT: environment} if self.declaration.deploy else {}),
         }
 
     @override
@@ -267,6 +302,7 @@ class Trigger(Resource):
         if trigger is None:
             return None
         push = fields(trigger, "repositoryEventConfig", "push")
+        pull = fields(trigger, "repositoryEventConfig", "pullRequest")
         substitutions = texts(trigger, "substitutions")
         labels = read_mark(text(trigger, "description"))
         return Live(
@@ -277,6 +313,8 @@ class Trigger(Resource):
                 "repository": built_from(trigger),
                 "branch": text(push, "branch"),
                 "tag": text(push, "tag"),
+                "pullRequest": text(pull, "branch"),
+                "commentControl": text(pull, "commentControl"),
                 **{f"substitutions.{key}": value for key, value in substitutions.items()},
                 **labels_live(labels),
             },
@@ -303,7 +341,10 @@ class Trigger(Resource):
         shaped = self.shaped()
         shaped.id = text(found, "id")
         shaped.resource_name = f"{self.names.location}/triggers/{shaped.id}"
-        shaped.substitutions = {**texts(found, "substitutions"), **self.substitutions()}
+        others = {
+            key: value for key, value in texts(found, "substitutions").items() if key != ENVIRONMENT
+        }
+        shaped.substitutions = {**others, **self.substitutions()}
         request = cloudbuild_v1.UpdateBuildTriggerRequest(
             trigger=shaped, update_mask=field_mask_pb2.FieldMask(paths=MASK)
         )
@@ -313,21 +354,24 @@ class Trigger(Resource):
         """The trigger as we declare it."""
         from google.cloud.devtools import cloudbuild_v1
 
-        push = cloudbuild_v1.PushFilter()
-        if self.declaration.branch:
-            push.branch = self.declaration.branch
+        event = cloudbuild_v1.RepositoryEventConfig(repository=self.names.connected_repository)
+        if self.checks:
+            event.pull_request = cloudbuild_v1.PullRequestFilter(
+                branch=self.declaration.branch or ANY,
+                comment_control=getattr(cloudbuild_v1.PullRequestFilter.CommentControl, COMMENTS),
+            )
+        elif self.declaration.branch:
+            event.push = cloudbuild_v1.PushFilter(branch=self.declaration.branch)
         else:
-            push.tag = self.declaration.tag or ""
+            event.push = cloudbuild_v1.PushFilter(tag=self.declaration.tag or "")
+        does = "Checks pull requests." if self.checks else "Builds the image."
         return cloudbuild_v1.BuildTrigger(
             name=self.name,
-            description=f"Builds the image. {mark_text(self.names)}",
-            service_account=f"projects/{self.names.project}"
-            f"/serviceAccounts/{self.names.build_account}",
-            filename=BUILD_FILE,
+            description=f"{does} {mark_text(self.names)}",
+            service_account=self.account,
+            filename=self.filename,
             substitutions=self.substitutions(),
-            repository_event_config=cloudbuild_v1.RepositoryEventConfig(
-                repository=self.names.connected_repository, push=push
-            ),
+            repository_event_config=event,
         )
 
     @override

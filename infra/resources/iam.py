@@ -51,7 +51,7 @@ class Account(Resource):
     """A service account; its description is its mark, for it has no labels."""
 
     role: str
-    """run, build or migrate."""
+    """run, build, migrate or checks."""
     purpose: str
 
     kind: ClassVar[str] = "account"
@@ -181,6 +181,23 @@ class ProjectScope(Scope):
         cloud.projects.set_iam_policy(replacing(self.resource, policy))
 
 
+@dataclass(frozen=True)
+class AccountScope(Scope):
+    """Who may act as a service account."""
+
+    policy: ClassVar[str] = "iam.serviceAccounts"
+
+    @override
+    def request(self) -> Request:
+        return Request("iam", f"v1/{self.resource}:getIamPolicy", body=POLICY)
+
+    @override
+    def set(self, cloud: Cloud, policy: Json) -> None:
+        send(
+            cloud, "POST", f"{cloud.url('iam')}/v1/{self.resource}:setIamPolicy", {"policy": policy}
+        )
+
+
 def get_policy(api: str, version: str, resource: str) -> Request:
     """What fetches a policy where Google has it with a GET."""
     return Request(api, f"{version}/{resource}:getIamPolicy", ((POLICY_QUERY, "3"),))
@@ -203,6 +220,8 @@ class Grants(Resource):
     grants: tuple[Grant, ...]
     guarded: tuple[str, ...] = field(default=(), kw_only=True)
     """Roles that the public has only where that is declared; others' grants are left alone."""
+    withdrawn: tuple[Grant, ...] = field(default=(), kw_only=True)
+    """Grants of ours that are declared no longer, and taken back."""
 
     kind: ClassVar[str] = "grants"
     tags: ClassVar[tuple[str, ...]] = ("iam",)
@@ -249,7 +268,11 @@ class Grants(Resource):
 
     def is_taken_back(self, role: str, who: str) -> bool:
         """Whether a grant that is not declared is taken back, rather than somebody else's."""
-        return self.is_undeclared_public(role, who) or self.is_of_a_former_account(role, who)
+        return (
+            (role, who) in self.withdrawn
+            or self.is_undeclared_public(role, who)
+            or self.is_of_a_former_account(role, who)
+        )
 
     def is_undeclared_public(self, role: str, who: str) -> bool:
         """Whether a grant opens to the public what is to be private."""

@@ -351,3 +351,19 @@ class ServiceScope(Scope):
     @override
     def set(self, cloud: Cloud, policy: Json) -> None:
         cloud.run_services.set_iam_policy(replacing(self.resource, policy))
+
+
+@dataclass(frozen=True)
+class JobScope(Scope):
+    """The policy of the job that migrates."""
+
+    tags: ClassVar[tuple[str, ...]] = ("run",)
+    policy: ClassVar[str] = "run.jobs"
+
+    @override
+    def request(self) -> Request:
+        return get_policy("run", "v2", self.resource)
+
+    @override
+    def set(self, cloud: Cloud, policy: Json) -> None:
+        cloud.run_jobs.set_iam_policy(replacing(self.resource, policy))

@@ -160,13 +160,19 @@ def exemplary() -> "Environment":
             "region": "europe-west1",
             "service": {"name": "orders", "invokers": ["allUsers"]},
             "secrets": {"PAYMENT__KEY": "payment-key"},
-            "trigger": {"repository": "acme/orders", "connection": "github", "branch": "^main$"},
+            "trigger": {
+                "repository": "acme/orders",
+                "connection": "github",
+                "branch": "^main$",
+                "deploy": True,
+                "checks": True,
+            },
         }
     )
 
 
 CALLERS = "callers"
-ACCOUNTS = ("run", "build", "migrate", CALLERS)
+ACCOUNTS = ("run", "build", "migrate", "checks", CALLERS)
 
 
 def account_of(member: str, service: str) -> str:
@@ -189,10 +195,27 @@ def place(given: "Grants") -> str:
         "artifactregistry.repositories": "the repository of the images",
         "secretmanager.secrets": "each declared secret",
         "run.services": "the service",
+        "run.jobs": "the job that migrates",
+        "iam.serviceAccounts": "the accounts run and migrate",
     }
     return special.get(given.scope.resource) or kinds[given.scope.policy]
 
 
+PUSHED = "with `trigger.deploy`"
+CHECKED = "with `trigger.checks`"
+READ_BY_CHECKS = (
+    "roles/artifactregistry.reader",
+    "roles/cloudbuild.builds.viewer",
+    "roles/cloudbuild.connectionViewer",
+    "roles/cloudsql.viewer",
+    "roles/iam.securityReviewer",
+    "roles/iam.serviceAccountViewer",
+    "roles/monitoring.viewer",
+    "roles/run.viewer",
+    "roles/secretmanager.viewer",
+    "roles/serviceusage.serviceUsageViewer",
+    "roles/storage.bucketViewer",
+)
 WHY = {
     ("run", "roles/secretmanager.secretAccessor"): "its variables are read from there",
     ("run", "roles/cloudsql.client"): "connects to the database; there is no narrower place",
@@ -202,6 +225,14 @@ WHY = {
     ("build", "roles/storage.objectViewer"): "fetches the source that was uploaded",
     ("build", "roles/artifactregistry.writer"): "pushes the image",
     ("build", "roles/logging.logWriter"): "writes the build's log",
+    ("build", "roles/iam.serviceAccountUser"): f"{PUSHED}: lets what it releases run as them",
+    ("build", "roles/logging.viewer"): f"{PUSHED}: shows why a release failed",
+    ("build", "roles/run.developer"): f"{PUSHED}: migrates, and rolls out",
+    ("build", "roles/run.viewer"): f"{PUSHED}: operations are read there",
+    ("build", "roles/secretmanager.viewer"): f"{PUSHED}: finds the newest versions, no values",
+    ("build", "roles/storage.objectUser"): f"{PUSHED}: holds the lease",
+    **{("checks", role): f"{CHECKED}: reads configuration" for role in READ_BY_CHECKS},
+    ("checks", "roles/logging.logWriter"): f"{CHECKED}: writes the build's log",
     ("migrate", "roles/secretmanager.secretAccessor"): "logs in to the database",
     ("migrate", "roles/cloudsql.client"): "connects to the database; there is no narrower place",
     ("migrate", "roles/logging.logWriter"): "writes the migration's log",

@@ -1,5 +1,6 @@
 """`invoke emulator.start|stop|status|env`: the local cloud of this user; `emulator.fault|latency`
-and `emulator.journal`: what it does wrong on demand, and what it was asked."""
+and `emulator.journal`: what it does wrong on demand, and what it was asked; `emulator.push`: what a
+push to GitHub would start."""
 
 import os
 import shlex
@@ -11,6 +12,7 @@ from invoke.tasks import task
 from infra.report import complain, say, step
 from infra.tasks import local_cloud, local_faults
 from infra.tasks.local_cloud import ensure_running
+from infra.tasks.local_push import push
 from infra.tasks.options import friendly
 
 __all__ = ["emulator", "ensure_running"]
@@ -158,4 +160,4 @@ def journal(context: Context, writes: bool = False, clear: bool = False) -> None
         local_faults.forget()
 
 
-emulator = Collection("emulator", start, stop, status, env, fault, latency, journal)
+emulator = Collection("emulator", start, stop, status, env, push, fault, latency, journal)

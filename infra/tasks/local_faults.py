@@ -72,6 +72,15 @@ def host() -> str:
     return found.host
 
 
+def push(body: dict[str, object]) -> dict[str, Any]:
+    """Simulates a push to a Git host. Returns the commit, and the builds it started. Raises
+    LocalCloudError with what the emulator says against it."""
+    answer = ask("POST", "push", body)
+    if answer.status != 200:
+        raise LocalCloudError(answer.message)
+    return answer.body
+
+
 def ask(verb: str, path: str, body: object = None) -> Answer:
     """Asks the emulator under /emulator/. Raises LocalCloudError when it does not answer."""
     address = host()

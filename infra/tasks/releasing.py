@@ -2,13 +2,13 @@
 
 # ruff: noqa: PLC0415
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Event
 from typing import TYPE_CHECKING
 
 from infra.release import ReleaseError
-from infra.report import complain, spell, step
+from infra.report import Step, complain, spell, step
 from infra.tasks.opening import Opened
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def releasing(opened: Opened, command: str, lock_timeout: float = 0) -> Iterator
 
 
 @contextmanager
-def step_of(work: "Work", name: str) -> Iterator[Callable[[str], None]]:
+def step_of(work: "Work", name: str) -> Iterator[Step]:
     """A step on whose line stands what its calls wait for. Raises Stopped, instead of beginning,
     when the lease is lost."""
     from infra.retry import Stopped

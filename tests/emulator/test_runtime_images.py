@@ -11,7 +11,7 @@ import pytest
 
 from infra.emulator.runtime.context import Context
 from infra.emulator.runtime.dockerfile import DockerfileError, expand, parse, within
-from infra.emulator.runtime.dockerplan import BuildError, BuildRequest
+from infra.emulator.runtime.dockerplan import BuildError, BuildRequest, Plan
 from infra.emulator.runtime.images import Reference
 from infra.emulator.runtime.tools import NoUvError, find_uv
 from tests.emulator.ground import Ground
@@ -51,6 +51,15 @@ BY_HASH = {
 )
 def test_variables_of_a_dockerfile(text: str, expanded: str) -> None:
     assert expand(text, {"A": "1"}) == expanded
+
+
+def test_a_label_is_what_its_argument_says_whatever_that_is(tmp_path: Path) -> None:
+    said = """Zoë "Z" O'Brien \\ <z@acme.com> $HOME"""
+    text = 'FROM python:3.13-slim\nARG BY OF\nLABEL by="$BY" \\\n  of="$OF" plain=x\n'
+    request = BuildRequest(tmp_path, arguments={"BY": said})
+    file = parse(text, request.arguments)
+    plan = Plan(request, file, file.target(None), Context(tmp_path))
+    assert plan.config().labels == {"by": said, "of": "", "plain": "x"}
 
 
 def test_stages_and_their_instructions() -> None:

@@ -161,6 +161,8 @@ class Shape:
                 "repository": "acme/orders",
                 "connection": "github",
                 "branch": "^main$",
+                "deploy": not self.grown,
+                "checks": True,
             }
         return fields
 

@@ -97,6 +97,16 @@ WRONG = [
         "trigger: {repository: a/b, connection: c, tag: '['}",
         "5: trigger.tag: no regular expression: unterminated character set",
     ),
+    (
+        "",
+        "trigger: {repository: a/b, connection: c, tag: v, deploy: stg}",
+        "5: trigger.deploy: must be true or false (got 'stg')",
+    ),
+    (
+        "",
+        "trigger: {repository: a/b, connection: c, tag: v, checks: 1}",
+        "5: trigger.checks: must be true or false (got 1)",
+    ),
     ("", "release: 10", "5: release: must be a group of fields (got 10)"),
     ("", "release: {canary: [0]}", "5: release.canary.0: must be at least 1 (got 0)"),
     ("", "release: {canary: [50, 10]}", "5: release.canary: must climb from step to step"),

@@ -37,6 +37,7 @@ CHOSEN: list[tuple[str | None, str | None, set[str]]] = [
             "service orders",
             "job orders-migrate",
             "grants on service orders",
+            "grants on job orders-migrate",
             "connection github",
             "repository acme/orders",
             "trigger orders",

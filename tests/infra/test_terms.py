@@ -86,6 +86,7 @@ CHANGED: dict[str, tuple[Json, str]] = {
         "~ trigger.branch: ^main$ → ^next$",
     ),
     "trigger.tag": ({"trigger": {"branch": None, "tag": "^v"}}, "+ trigger.tag: ^v"),
+    "trigger.deploy": ({"trigger": {"deploy": True}}, "+ trigger.deploy: true"),
     "monitoring.error_ratio": (
         {"monitoring": {"error_ratio": 0.1}},
         "~ monitoring.error_ratio: 0.05 → 0.1",
@@ -100,6 +101,7 @@ NOT_TOLD = {
     "name": "the file itself",
     "impersonate": "who acts, and nothing that is there",
     "service.name": "a part of every resource's name",
+    "trigger.checks": "an account and a trigger more, which are told by their names",
     "release.canary": "how a release is rolled out, not what is provisioned",
 }
 

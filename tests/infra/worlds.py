@@ -66,6 +66,12 @@ def snapshot(host: str, project: str) -> dict[str, Json]:
     for service in map(last, names(world["services"])):
         path = f"run/v2/{read.location}/services/{service}"
         world[f"policy of service {service}"] = read.one(f"{path}:getIamPolicy")
+    for job in map(last, names(world["jobs"])):
+        path = f"run/v2/{read.location}/jobs/{job}"
+        world[f"policy of job {job}"] = read.one(f"{path}:getIamPolicy")
+    for account in map(last, names(world["accounts"])):
+        path = f"iam/v1/projects/{project}/serviceAccounts/{account.replace(PROJECT, project)}"
+        world[f"policy of account {account}"] = read.policy(path)
     for repository in map(last, names(world["repositories"])):
         path = f"artifactregistry/v1/{read.location}/repositories/{repository}"
         world[f"policy of images {repository}"] = read.one(f"{path}:getIamPolicy")
@@ -121,7 +127,7 @@ class Reader:
         return sorted(listed, key=in_order)
 
     def policy(self, path: str) -> Json:
-        """The policy of a project."""
+        """The policy of a project, or of an account."""
         return self._of(self.session.post(f"http://{self.host}/{path}:getIamPolicy", json={}))
 
     def one(self, path: str) -> Json:

@@ -59,7 +59,9 @@ def test_the_database_has_connections_for_all_instances(name: str, folder: Path)
 def test_a_branch_builds_dev_and_stg_and_a_tag_builds_prd(folder: Path) -> None:
     for name, event in (("dev", "branch"), ("stg", "branch"), ("prd", "tag")):
         trigger = environment(folder, name)["trigger"]
-        assert trigger.keys() == {"repository", "connection", event}
+        assert trigger.keys() == {"repository", "connection", event, "deploy", "checks"}
+        # That what is pushed changes what is live, somebody has to decide.
+        assert (trigger["deploy"], trigger["checks"]) == (False, False)
         assert trigger["repository"] == REPOSITORY_NAME
         re.compile(trigger[event])
 

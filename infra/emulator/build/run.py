@@ -10,7 +10,7 @@ from pathlib import Path
 from google.cloud.devtools import cloudbuild_v1 as cb
 
 from infra.emulator import errors, iam, operations, projects
-from infra.emulator.build import source
+from infra.emulator.build import remotes, source
 from infra.emulator.build.documents import (
     CANCELLED,
     FAILURE,
@@ -23,6 +23,7 @@ from infra.emulator.build.documents import (
 )
 from infra.emulator.errors import GoogleError
 from infra.emulator.machine import Machine
+from infra.emulator.products.cloudbuild_connections import find_repository
 from infra.emulator.products.secretmanager import access
 from infra.emulator.runtime import Origin
 from infra.emulator.runtime.builder import Builder, Step
@@ -33,6 +34,8 @@ from infra.emulator.runtime.processes import Stream
 from infra.emulator.runtime.stops import Stop
 from infra.emulator.world import World
 
+# What leads the engine to an emulator, whatever the environment.
+EMULATOR = "CLOUD_EMULATOR_HOST"
 # Artifact Registry's documents.
 REPOSITORIES = "repositories"
 _STATUS = cb.Build.Status
@@ -59,13 +62,16 @@ class Run:
         self.build = build
         self.world: World = machine.cloud.world
         self.runtime = machine.runtime
+        self.host = machine.cloud.host
         self.operation = operation
         self.folder = folder
         self.stop = Stop(build.timeout.total_seconds(), stop)
         project = build.project_id
         self.account = account_of(build)
         labels = {"project_id": project, "build_id": build.id}
-        self.origin = Origin(project, "build", {**labels, "build_trigger_id": ""})
+        self.origin = Origin(
+            project, "build", {**labels, "build_trigger_id": build.build_trigger_id}
+        )
         self.may_log = self.account.email.endswith(LEGACY) or iam.has_permission(
             self.world, self.account, "logging.logEntries.create", f"projects/{project}"
         )
@@ -110,12 +116,23 @@ class Run:
                 )
             except (OSError, ValueError) as error:
                 raise _Failed(_FAILURE.FETCH_SOURCE_FAILED, str(error)) from error
+        if connected := self.build.source.connected_repository.repository:
+            self._say("FETCHSOURCE")
+            self._check_out(connected, workspace)
         self._say("BUILD")
         builder = Builder(workspace, self.runtime.images, self.runtime.image_builder, self._program)
         for number in range(len(self.build.steps)):
             self._step(builder, number)
         self._push(builder)
         self._say("DONE")
+
+    def _check_out(self, repository: str, workspace: Path) -> None:
+        try:
+            uri = find_repository(self.world, repository).remote_uri
+            commit = self.build.source.connected_repository.revision
+            remotes.check_out(remotes.find(self.world, uri), commit, workspace)
+        except (GoogleError, ValueError) as error:
+            raise _Failed(_FAILURE.FETCH_SOURCE_FAILED, str(error)) from error
 
     def _step(self, builder: Builder, number: int) -> None:
         step = self.build.steps[number]
@@ -135,7 +152,7 @@ class Run:
             tuple(step.args),
             step.dir_,
             # Google's libraries in a step act as the build's account, not as who is logged in.
-            self.runtime.metadata(self._identity()) | environment | self._secrets(step),
+            self._surroundings() | environment | self._secrets(step),
             step.script,
         )
         whole = self.stop
@@ -169,6 +186,10 @@ class Run:
             )
         step.status = _STATUS(FAILURE if code else SUCCESS)
         self._save(WORKING)
+
+    def _surroundings(self) -> dict[str, str]:
+        """What leads a step to this cloud, as its account."""
+        return {EMULATOR: self.host, **self.runtime.metadata(self._identity())}
 
     def _identity(self) -> Identity:
         project = projects.find(self.world, self.build.project_id)

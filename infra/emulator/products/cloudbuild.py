@@ -11,8 +11,11 @@ from infra.emulator.api import Api, Call
 from infra.emulator.build import documents, source
 from infra.emulator.build.builds import Builds
 from infra.emulator.build.substitutions import substitute
+from infra.emulator.cloud import Cloud
+from infra.emulator.iam import Caller
 from infra.emulator.machine import Machine
 from infra.emulator.run.defaults import check_account
+from infra.emulator.world import World
 
 PACKAGE = "google.cloud.devtools.cloudbuild_v1"
 BUILD = "CloudBuild"
@@ -34,18 +37,35 @@ def create_build(call: Call[cb.CreateBuildRequest]) -> operations_pb2.Operation:
     """A build, begun at once. The operation is done when the build is over."""
     parent = _parent(call.request.parent, call.request.project_id)
     call.require("cloudbuild.builds.create", parent)
-    project = projects.find(call.world, parent.split("/")[1])
-    location = parent.split("/")[3]
     build = cb.Build(messages.to_pb(call.request.build))
+    for kind in _NOT_DONE:
+        if kind in build.source:
+            raise errors.unimplemented(f"builds of a {kind}")
+    is_global = bool(call.request.project_id and not call.request.parent)
+    return _operate(call.cloud, call.caller, parent, build, is_global=is_global)
+
+
+def begin(cloud: Cloud, parent: str, build: cb.Build) -> cb.Build:
+    """Begins a build that a trigger starts, of a source of its own. Returns it, with its id."""
+    _operate(cloud, Caller(), parent, build)
+    return build
+
+
+def _operate(
+    cloud: Cloud, caller: Caller, parent: str, build: cb.Build, *, is_global: bool = False
+) -> operations_pb2.Operation:
+    world = cloud.world
+    project = projects.find(world, parent.split("/")[1])
+    location = parent.split("/")[3]
     build.id = str(uuid.uuid4())
     build.name = f"projects/{project.number}/locations/{location}/builds/{build.id}"
     build.project_id = project.id
-    build.create_time = call.world.now()
+    build.create_time = world.now()
     build.status = _STATUS(_STATUS.QUEUED)
     build.timeout = build.timeout or timedelta(minutes=60)
     build.queue_ttl = build.queue_ttl or timedelta(hours=1)
     _check(build)
-    default = documents.default_account(call.world, project.id)
+    default = documents.default_account(world, project.id)
     email = (build.service_account or default).rpartition("/")[2]
     values = {
         "PROJECT_ID": project.id,
@@ -56,21 +76,18 @@ def create_build(call: Call[cb.CreateBuildRequest]) -> operations_pb2.Operation:
     }
     substitute(build, values)
     if build.service_account:
-        check_account(call.world, call.caller, build.service_account.rpartition("/")[2], project.id)
+        check_account(world, caller, build.service_account.rpartition("/")[2], project.id)
     else:
         build.service_account = default
-    _resolve_source(call, build)
+    _resolve_source(world, build)
     base = "https://console.cloud.google.com/cloud-build/builds"
     build.log_url = f"{base};region={location}/{build.id}?project={project.number}"
-    documents.put(call.world, build)
-    name = (
-        f"operations/build/{project.id}/{build.id}"
-        if call.request.project_id and not call.request.parent
-        else f"{parent}/operations/{build.id}"
-    )
-    part = call.cloud.part(Builds)
+    documents.put(world, build)
+    whole = f"{parent}/operations/{build.id}"
+    name = f"operations/build/{project.id}/{build.id}" if is_global else whole
+    part = cloud.part(Builds)
     return operations.start(
-        call.world,
+        world,
         "",
         cb.BuildOperationMetadata(build=build),
         cb.Build,
@@ -142,9 +159,6 @@ def _check(build: cb.Build) -> None:
             raise errors.invalid(f"invalid build: step {number} waits for unknown {unknown[0]!r}")
         if step.volumes:
             raise errors.unimplemented("volumes of build steps")
-    for kind in _NOT_DONE:
-        if kind in build.source:
-            raise errors.unimplemented(f"builds of a {kind}")
     if build.artifacts:
         raise errors.unimplemented("artifacts of builds")
     if build.logs_bucket:
@@ -159,7 +173,10 @@ def _check(build: cb.Build) -> None:
         )
 
 
-def _resolve_source(call: Call[cb.CreateBuildRequest], build: cb.Build) -> None:
+def _resolve_source(world: World, build: cb.Build) -> None:
+    if "connected_repository" in build.source:
+        resolved = build.source.connected_repository
+        build.source_provenance.resolved_connected_repository = resolved
     if "storage_source" not in build.source:
         return
     account = documents.account_of(build)
@@ -167,5 +184,5 @@ def _resolve_source(call: Call[cb.CreateBuildRequest], build: cb.Build) -> None:
         # Google grants it what it needs.
         account = type(account)()
     build.source_provenance.resolved_storage_source = source.resolve(
-        call.world, build.source.storage_source, account
+        world, build.source.storage_source, account
     )

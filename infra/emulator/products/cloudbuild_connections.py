@@ -155,6 +155,11 @@ def find_repository(world: World, name: str) -> v2.Repository:
     return messages.from_json(v2.Repository, body)
 
 
+def uris(world: World) -> set[str]:
+    """The addresses of all repositories that are connected."""
+    return {str(body.get("remoteUri")) for body in world.list(REPOSITORIES)}
+
+
 def _create_repository(
     call: Call[Any], parent: str, repository_id: str, given: v2.Repository
 ) -> operations_pb2.Operation:

@@ -7,9 +7,14 @@ import uuid
 from typing import Any
 
 from google.cloud.devtools import cloudbuild_v1 as v1
+from google.longrunning import operations_pb2  # type: ignore[import-untyped]
 
-from infra.emulator import accounts, errors, iam, messages, pages, projects
+from infra.emulator import accounts, errors, iam, messages, operations, pages, projects
 from infra.emulator.api import Api, Call
+from infra.emulator.build import remotes
+from infra.emulator.build.triggered import Event, build_of
+from infra.emulator.cloud import Cloud
+from infra.emulator.products import cloudbuild
 from infra.emulator.products.cloudbuild_connections import find_repository
 from infra.emulator.world import World
 
@@ -86,6 +91,44 @@ def delete_build_trigger(call: Call[v1.DeleteBuildTriggerRequest]) -> None:
     with call.world.transaction():
         trigger = find_trigger(call.world, parent, key)
         call.world.delete(TRIGGERS, f"{parent}/triggers/{trigger.id}")
+
+
+@api.method(_V1, _BUILD, "RunBuildTrigger")
+def run_build_trigger(call: Call[v1.RunBuildTriggerRequest]) -> operations_pb2.Operation:
+    """Starts a trigger's build of a branch, a tag or a commit, as it is in the folder that stands
+    for the repository."""
+    parent, key = _trigger_key(call.request.name, call.request.project_id, call.request.trigger_id)
+    call.require("cloudbuild.builds.create", parent)
+    trigger = find_trigger(call.world, parent, key)
+    if trigger.disabled:
+        raise errors.precondition(f"trigger {trigger.name} is disabled")
+    named = trigger.repository_event_config.repository
+    if not named:
+        raise errors.unimplemented("running triggers without a repository of a connection")
+    source = call.request.source
+    ref = f"refs/heads/{source.branch_name}" if source.branch_name else ""
+    ref = ref or (f"refs/tags/{source.tag_name}" if source.tag_name else source.commit_sha)
+    if not ref:
+        raise errors.invalid("A branch, a tag or a commit has to be given.", "source")
+    folder = remotes.find(call.world, find_repository(call.world, named).remote_uri)
+    event = Event(remotes.commit_of(folder, ref), source.branch_name, source.tag_name)
+    build = begin(call.cloud, parent, trigger, event)
+    return operations.get(call.world, f"{parent}/operations/{build.id}")
+
+
+def begin(cloud: Cloud, parent: str, trigger: v1.BuildTrigger, event: Event) -> v1.Build:
+    """Starts a trigger's build. Whoever runs a trigger need not be able to act as its account."""
+    repository = find_repository(cloud.world, trigger.repository_event_config.repository)
+    build = build_of(cloud.world, trigger, repository.name, repository.remote_uri, event)
+    return cloudbuild.begin(cloud, parent, build)
+
+
+def all_of(world: World) -> list[tuple[str, v1.BuildTrigger]]:
+    """Every trigger, each with its parent."""
+    return [
+        (key.partition("/triggers/")[0], messages.from_json(v1.BuildTrigger, body))
+        for key, body in list(world.items(TRIGGERS))
+    ]
 
 
 def find_trigger(world: World, parent: str, key: str) -> v1.BuildTrigger:

@@ -12,7 +12,7 @@ from pathlib import Path
 from infra.emulator.runtime.dockerbuild import ImageBuilder, Say
 from infra.emulator.runtime.dockerplan import BuildError, BuildRequest
 from infra.emulator.runtime.images import Image, Images, Reference
-from infra.emulator.runtime.tools import machine_environment
+from infra.emulator.runtime.tools import furnish, machine_environment, uv_cache
 
 # The programs a step may run here; for any other there would have to be its container.
 PROGRAMS = ("bash", "sh", "python", "python3", "uv")
@@ -90,7 +90,8 @@ class Builder:
             )
         home = self.workspace.parent / "home"
         home.mkdir(exist_ok=True)
-        ours = {**machine_environment(), "HOME": str(home)}
+        furnish(home)
+        ours = {**machine_environment(), "HOME": str(home), "UV_CACHE_DIR": str(uv_cache())}
         return self._run(command, folder, {**ours, **step.environment}, say)
 
     def _docker(self, words: list[str], folder: Path, say: Say, push: Push) -> None:

@@ -124,12 +124,13 @@ def parse(text: str, given: Mapping[str, str]) -> Dockerfile:
 def configure(instruction: Instruction, config: Config, variables: Mapping[str, str]) -> Config:
     """The configuration after an instruction; unchanged by those that are about files."""
     text = expand(instruction.text, variables)
+    quoted = expand(instruction.text, {name: _quoted(value) for name, value in variables.items()})
     changes: dict[str, Any] = {}
     match instruction.word:
         case "ENV":
-            changes["environment"] = {**config.environment, **_pairs(instruction, text)}
+            changes["environment"] = {**config.environment, **_pairs(instruction, quoted)}
         case "LABEL":
-            changes["labels"] = {**config.labels, **_pairs(instruction, text)}
+            changes["labels"] = {**config.labels, **_pairs(instruction, quoted)}
         case "WORKDIR":
             changes["folder"] = within(config.folder, text.strip().strip('"'))
         case "EXPOSE":
@@ -139,6 +140,11 @@ def configure(instruction: Instruction, config: Config, variables: Mapping[str, 
         case "ENTRYPOINT":
             changes = {"entrypoint": _program(instruction), "command": ()}
     return replace(config, **changes)
+
+
+def _quoted(value: str) -> str:
+    """A value that stays one where words are told apart only after it has been put in."""
+    return value.replace("\\", "\\\\").replace('"', '\\"')
 
 
 def argument(

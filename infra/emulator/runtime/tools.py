@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 
 NO_UV = "the emulator needs uv to build images: https://docs.astral.sh/uv/getting-started/"
 # What programs of a build need to know of this machine. Anything else, the credentials of whoever
@@ -19,8 +20,8 @@ _COMPILERS = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PKG_CONFIG_PATH", "CC", "
 _WINDOWS = ("APPDATA", "COMSPEC", "LOCALAPPDATA", "PATHEXT", "SYSTEMDRIVE", "SYSTEMROOT")
 _FOLDERS = ("TEMP", "TMP", "USERPROFILE", "WINDIR")
 KEPT = {*_OF_THE_USER, *_NETWORK, *_TRUST, *_CACHES, *_COMPILERS, *_WINDOWS, *_FOLDERS}
-# Settings of uv, among them the indexes; where Pythons and compilers are.
-KEPT_PREFIXES = ("UV_", "NIX_", "PYENV_", "ASDF_", "MISE_")
+# Settings of uv and pip, among them the indexes; where Pythons and compilers are.
+KEPT_PREFIXES = ("UV_", "PIP_", "NIX_", "PYENV_", "ASDF_", "MISE_")
 # Ours, or set again for each image; and what publishes, which a build does not.
 NOT_THEIRS = (
     "UV_PROJECT",
@@ -57,6 +58,22 @@ def machine_environment() -> dict[str, str]:
         for name, value in os.environ.items()
         if (name.upper() in KEPT or name.startswith(KEPT_PREFIXES)) and name not in NOT_THEIRS
     }
+
+
+def uv_cache() -> Path:
+    """Where the uv of this machine keeps what it has fetched, whatever HOME is later."""
+    if given := os.environ.get("UV_CACHE_DIR"):
+        return Path(given).absolute()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "uv"
+
+
+def furnish(home: Path) -> None:
+    """Lets the indexes that this machine's uv and pip are told of be those of another home too."""
+    for name in ("uv", "pip"):
+        known, place = Path.home() / ".config" / name, home / ".config" / name
+        if known.is_dir() and not place.is_symlink():
+            place.parent.mkdir(exist_ok=True)
+            place.symlink_to(known)
 
 
 def uv_environment(base_image: str, dockerfile: Mapping[str, str]) -> dict[str, str]:

@@ -10,6 +10,7 @@ from infra.names import Names
 from infra.project import ProjectError
 from infra.release import ReleaseError, build, source
 from infra.release.logs import Line
+from infra.release.record import Record
 from tests.template.bakes import Baked
 
 GOOD = """\
@@ -78,14 +79,43 @@ def test_a_missing_file_is_said(tmp_path: Path) -> None:
 
 
 def test_the_generated_file_is_read(service: Baked) -> None:
-    assert [step.id for step in build.read(service.folder).steps] == ["dependencies", "image"]
+    assert [step.id for step in build.read(service.folder).steps] == [
+        "dependencies",
+        "image",
+        "push",
+        "release",
+    ]
+
+
+def test_a_build_of_ours_releases_nothing_and_tells_the_image_what_it_is_of(
+    service: Baked,
+) -> None:
+    record = Record("c" * 40, "main", "A $money <a@b.c>", "true", "s" * 64, "1.2", "me")
+    with source.package(service.folder) as packaged:
+        made = build.prepare(
+            build.read(service.folder), Names(environment()), packaged, "abc", record
+        )
+    assert [step.id for step in made.steps] == ["dependencies", "image", "push"]
+    assert "_ENVIRONMENT" not in made.substitutions
+    labels = {
+        "_COMMIT": "c" * 40,
+        "_BRANCH": "main",
+        "_AUTHOR": "A money <a@b.c>",
+        "_DIRTY": "true",
+        "_SOURCE": "s" * 64,
+        "_ENGINE": "1.2",
+    }
+    assert labels.items() <= dict(made.substitutions).items()
+    # Each is used, or a build that has to match them all is refused.
+    for name in made.substitutions:
+        assert f"${{{name}}}" in f"{made.steps}", name
 
 
 def test_a_build_gets_its_source_its_account_and_the_names_it_uses(tmp_path: Path) -> None:
     folder = write(tmp_path, GOOD)
     names = Names(environment())
     with source.package(folder) as packaged:
-        made = build.prepare(build.read(folder), names, packaged, "abc")
+        made = build.prepare(build.read(folder), names, packaged, "abc", Record())
     assert made.source.storage_source.bucket == "my-project-orders-source"
     assert made.source.storage_source.object_ == packaged.object_name
     account = "projects/my-project/serviceAccounts/"

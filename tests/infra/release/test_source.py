@@ -1,6 +1,7 @@
 """What is packaged of a service's folder, and what never is."""
 
 import gzip
+import hashlib
 import io
 import os
 import subprocess
@@ -54,6 +55,13 @@ def test_the_same_tree_gives_the_same_bytes(tmp_path: Path) -> None:
     (other / "a.txt").chmod(0o664)
     os.utime(other / "b", (MANY_YEARS, MANY_YEARS))
     assert packed(one)[0] == packed(other)[0]
+
+
+def test_its_hash_is_that_of_what_is_packed_however_it_is_packed(tmp_path: Path) -> None:
+    write(tmp_path, "a", "1")
+    with source.package(tmp_path) as packaged:
+        whole = gzip.decompress(packaged.archive.read())
+    assert packaged.sha256 == hashlib.sha256(whole).hexdigest()
 
 
 def test_another_tree_gives_other_bytes(tmp_path: Path) -> None:
