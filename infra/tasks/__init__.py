@@ -19,6 +19,7 @@ from infra.tasks.lint import lint
 from infra.tasks.logs import logs
 from infra.tasks.migrate import migrate
 from infra.tasks.provision import provision
+from infra.tasks.rehearse import rehearse
 from infra.tasks.releases import releases
 from infra.tasks.render import render
 from infra.tasks.secret import secret
@@ -40,6 +41,7 @@ namespace = Collection(
     logs,
     migrate,
     provision,
+    rehearse,
     releases,
     render,
     secret,
