@@ -90,7 +90,7 @@ class Revision:
 
 @dataclass(frozen=True)
 class Migration:
-    """An execution of the job that migrates."""
+    """What the job that migrates did, in one run or several."""
 
     began: datetime
     seconds: float
@@ -182,13 +182,13 @@ def read_revision(work: Work, revision: run_v2.Revision) -> Revision:
     )
 
 
-def newest_execution(work: Work, since: datetime) -> run_v2.Execution | None:
-    """The newest run of the job that migrates, of those since then; None when there is none."""
+def executions(work: Work, since: datetime) -> list[run_v2.Execution]:
+    """The runs of the job that migrates since then, the oldest first."""
     parent = work.cloud.names.migrate_job
     doing = "the runs of the job that migrates"
     found = work.read(doing, lambda: list(work.cloud.run_executions.list_executions(parent=parent)))
-    newer = [each for each in found or () if each.create_time >= since]
-    return max(newer, key=lambda each: each.create_time, default=None)
+    newer = (each for each in found or () if each.create_time >= since)
+    return sorted(newer, key=lambda each: each.create_time)
 
 
 def served(work: Work, answered: int, since: datetime) -> tuple[Served, ...]:

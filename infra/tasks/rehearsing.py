@@ -120,23 +120,24 @@ def release(
     before, began = head_of(psql), datetime.now(UTC)
     with Sampler(psql) as sampler:
         released = call(deploy, scene.context, **where)
-    execution = facts.newest_execution(work, began)
-    if execution is None:
+    runs = facts.executions(work, began)
+    if not runs:
         return released, None
-    return released, migration_of(execution, sampler, before, head_of(psql))
+    return released, migration_of(runs, sampler, before, head_of(psql))
 
 
 def migration_of(
-    execution: "run_v2.Execution", sampler: "Sampler", before: str, after: str
+    runs: "list[run_v2.Execution]", sampler: "Sampler", before: str, after: str
 ) -> "Migration":
-    """What is known of the migration that an execution was."""
+    """What is known of the migration that some runs of the job were, the oldest of them first."""
     from infra.rehearsal.facts import Migration
 
-    began, ended = execution.create_time, execution.completion_time
+    ended = [each for each in runs if each.completion_time]
+    took = (each.completion_time - each.create_time for each in ended)
     return Migration(
-        began=began,
-        seconds=(ended - began).total_seconds() if ended else 0.0,
-        is_failed=execution.succeeded_count < max(execution.task_count, 1),
+        began=runs[0].create_time,
+        seconds=sum(each.total_seconds() for each in took),
+        is_failed=any(each.succeeded_count < max(each.task_count, 1) for each in runs),
         before=before,
         after=after,
         locks=tuple(sampler.locks),
