@@ -34,9 +34,9 @@ class Kind(StrEnum):
     LOCKS = "blocking migration"
     SCHEMA = "incompatible migration"
     VARIABLE = "removed variable"
-    PROVISION = "provision"
-    MIGRATION = "migration"
-    DEPLOY = "deploy"
+    PROVISION = "failed provision"
+    MIGRATION = "failed migration"
+    DEPLOY = "failed release"
     ERRORS = "errors"
     LOST = "lost requests"
 
@@ -91,7 +91,7 @@ def of_provision(facts: Facts) -> Iterator[Finding]:
             if kind is Kind.GRANT
             else f"mend it in environments/{facts.environment}.yaml, or do what it says"
         )
-        yield Finding(kind, f"provision, {change.kind} {change.name}: {change.reason}", fix)
+        yield Finding(kind, f"of the {change.kind} {change.name}: {change.reason}", fix)
     if facts.provision.status and not failed:
         yield Finding(
             Kind.PROVISION,
