@@ -6,8 +6,9 @@ write whose answer was lost is not repeated here: whoever sent it reads first (a
 
 import random
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from threading import Event
 from typing import Protocol
 
@@ -40,6 +41,22 @@ REDONE = {
     Cause.EXISTS: Patience(0.5, 10, 120),
 }
 """What is waited out by reading again and deciding again."""
+
+
+@contextmanager
+def impatient(cause: Cause, deadline: float) -> Iterator[None]:
+    """Waits a cause out for so many seconds at most, for the length of the block: of a cloud that
+    is known not to be late."""
+    before = [(known, known[cause]) for known in (PATIENCE, REDONE) if cause in known]
+    for known, patience in before:
+        known[cause] = replace(patience, deadline=deadline)
+    try:
+        yield
+    finally:
+        for known, patience in before:
+            known[cause] = patience
+
+
 POLL = Patience(0.1, 5, 2400)
 POLL_SHARE = 0.03
 """The part of the time that an operation took already after which it is asked about again: its end

@@ -106,7 +106,7 @@ def stack(environment: Environment, folder: Path) -> list[Resource]:
     service = Service(names, manifests, needs=ready)
     callers = tuple((INVOKER, each) for each in environment.service.invokers)
     invokers = ServiceScope(names.service, f"service {names.name}")
-    developed = releases(names, DEVELOPER)
+    developed = releases(names, DEVELOPER, INVOKER)
     on_service = Grants(
         names,
         invokers,

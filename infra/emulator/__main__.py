@@ -10,9 +10,10 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 
 import uvicorn
 
@@ -46,6 +47,11 @@ def main() -> int:
         default=os.environ.get(HOLLOW, "0") not in ("", "0"),
         help=f"run neither databases nor services behind the control plane; also {HOLLOW}=1",
     )
+    parser.add_argument(
+        "--lifeline",
+        action="store_true",
+        help="end when standard input does: with whoever holds its other end",
+    )
     options = parser.parse_args()
     try:
         pace = Pace(seconds_of(options.latency, "--latency", MOST_MILLISECONDS), {})
@@ -63,7 +69,9 @@ def main() -> int:
         print(f"error: cannot listen on {_HOST}:{options.port}: {error}", file=sys.stderr)
         return 1
     with listener:
-        return asyncio.run(serve(folder, listener, pace, hollow=options.hollow))
+        return asyncio.run(
+            serve(folder, listener, pace, hollow=options.hollow, lifeline=options.lifeline)
+        )
 
 
 def listen(port: int) -> socket.socket:
@@ -75,12 +83,16 @@ def listen(port: int) -> socket.socket:
     return listener
 
 
-async def serve(folder: Path, listener: socket.socket, pace: Pace, *, hollow: bool) -> int:
+async def serve(
+    folder: Path, listener: socket.socket, pace: Pace, *, hollow: bool, lifeline: bool
+) -> int:
     """Serves a folder's cloud on a socket that listens already."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    if lifeline:
+        hold(lambda: loop.call_soon_threadsafe(stop.set))
     world = World(folder)
     if not fits(world, hollow=hollow):
         kind, other = ("real", "without") if hollow else ("hollow", "with")
@@ -131,6 +143,17 @@ async def serve(folder: Path, listener: socket.socket, pace: Pace, *, hollow: bo
         await asyncio.to_thread(cloud.stop)
         world.close()
     return 0
+
+
+def hold(let_go: Callable[[], object]) -> None:
+    """Calls that when standard input ends, which nobody writes to; from a thread of its own."""
+
+    def wait() -> None:
+        while os.read(sys.stdin.fileno(), 1):
+            pass
+        let_go()
+
+    Thread(target=wait, name="lifeline", daemon=True).start()
 
 
 class _Server(uvicorn.Server):

@@ -5,6 +5,7 @@ users.
 """
 
 import asyncio
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from threading import Event, Thread
@@ -18,6 +19,8 @@ AGENT = "cookiecutter-cloudrun-rehearsal"
 ANSWER_SECONDS = 30.0
 MOST_AT_ONCE = 200
 WARM_SECONDS = 60.0
+# What is one row's alone in a path: a number, or a UUID.
+ONES_OWN = re.compile(r"(?<=/)(\d+|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})(?=/|$)")
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,11 @@ class Load:
         except httpx.HTTPError as error:
             why = f"{type(error).__name__}: {error}".rstrip(": ")
         self.requests.append(Request(path, sent, monotonic() - sent, status, why))
+
+
+def route(path: str) -> str:
+    """The path with a star for what is one row's alone: `/items/*`."""
+    return ONES_OWN.sub("*", path.partition("?")[0])
 
 
 def try_each(url: str, paths: Sequence[str]) -> dict[str, int | None]:

@@ -21,6 +21,7 @@ from infra.tasks.migrate import migrate
 from infra.tasks.open import open_service
 from infra.tasks.promote import promote
 from infra.tasks.provision import provision
+from infra.tasks.rehearse import rehearse
 from infra.tasks.releases import releases
 from infra.tasks.render import render
 from infra.tasks.rollback import rollback
@@ -45,6 +46,7 @@ namespace = Collection(
     open_service,
     promote,
     provision,
+    rehearse,
     releases,
     render,
     rollback,

@@ -5,18 +5,13 @@ theirs. Everything is in a scratch folder.
 """
 
 import json
-import os
-import shutil
-import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Event
-from time import perf_counter, sleep
+from time import perf_counter
 
 from invoke.context import Context
 from invoke.exceptions import Exit
@@ -29,12 +24,18 @@ from infra.tasks.local_cloud import HOST_VARIABLE, scratch_cloud
 from infra.tasks.opening import LOCAL, open_cloud
 from infra.tasks.options import friendly, terminated_is_interrupted
 from infra.tasks.provision import provision
+from infra.tasks.scratch import (
+    putting_away,
+    scratch,
+    temporary_files_in,
+    variable,
+    wait_for_interrupt,
+)
 
 TEMPLATE = Path(__file__).parents[2]
 SERVICE = "orders"
+PREFIX = "cookiecutter-cloudrun-"
 ITEM = {"name": "Nasi goreng", "description": "with a fried egg"}
-REMOVALS = 20
-PAUSE_SECONDS = 0.1
 
 
 @dataclass
@@ -72,7 +73,7 @@ def show(context: Context, put_away: ExitStack) -> None:
     import httpx  # noqa: PLC0415
 
     times = Times()
-    folder = put_away.enter_context(scratch())
+    folder = put_away.enter_context(scratch(PREFIX))
     put_away.enter_context(temporary_files_in(folder))
     with times.of("generate"), step("generate the service"):
         project = generate(folder)
@@ -99,7 +100,7 @@ def show(context: Context, put_away: ExitStack) -> None:
     say(f"  Service: {url}")
     say(f"  Swagger: {url}/docs")
     say(f"  Cloud:   http://{cloud.host}\n")
-    wait_for_interrupt()
+    wait_for_interrupt("It is running: try it. Ctrl-C stops everything.")
 
 
 def call(command: Task[Callable[..., None]], context: Context, project: Project) -> None:
@@ -113,71 +114,6 @@ def address(context: Context, project: Project) -> str:
     cloud = open_cloud(context, str(project.folder), LOCAL).cloud
     url: str = cloud.run_services.get_service(name=cloud.names.service).uri
     return url
-
-
-@contextmanager
-def putting_away() -> Iterator[ExitStack]:
-    """What was begun in the block is ended after it; a second Ctrl-C does not keep it from that."""
-    put_away = ExitStack()
-    try:
-        yield put_away
-    finally:
-        # Windows has no SIGHUP.
-        hangup = [signal.SIGHUP] if hasattr(signal, "SIGHUP") else []
-        numbers = [signal.SIGINT, signal.SIGTERM, *hangup]
-        before = [signal.signal(number, signal.SIG_IGN) for number in numbers]
-        try:
-            put_away.close()
-        finally:
-            for number, handler in zip(numbers, before, strict=True):
-                signal.signal(number, handler)
-
-
-@contextmanager
-def scratch() -> Iterator[Path]:
-    """A temporary folder, removed with all that is in it."""
-    folder = Path(tempfile.mkdtemp(prefix="cookiecutter-cloudrun-"))
-    try:
-        yield folder
-    finally:
-        remove(folder)
-
-
-def remove(folder: Path) -> None:
-    """Removes a folder, into which a program that was interrupted may still write for a moment."""
-    for _ in range(REMOVALS):
-        with suppress(OSError):
-            shutil.rmtree(folder)
-            return
-        sleep(PAUSE_SECONDS)
-    shutil.rmtree(folder)
-
-
-@contextmanager
-def temporary_files_in(folder: Path) -> Iterator[None]:
-    """cookiecutter, uv and others leave files where temporary ones go."""
-    with ExitStack() as restored:
-        for name in ("TMPDIR", "TEMP", "TMP"):
-            restored.enter_context(variable(name, str(folder)))
-        before, tempfile.tempdir = tempfile.tempdir, None
-        try:
-            yield
-        finally:
-            tempfile.tempdir = before
-
-
-@contextmanager
-def variable(name: str, value: str) -> Iterator[None]:
-    """An environment variable, for the length of the block."""
-    before = os.environ.get(name)
-    os.environ[name] = value
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before
 
 
 def generate(folder: Path) -> Project:
@@ -206,14 +142,3 @@ def check(done: subprocess.CompletedProcess[str]) -> None:
     if done.returncode:
         output = f"{done.stdout}\n{done.stderr}".strip()
         raise Exit(f"error: this failed: {' '.join(done.args)}\n{output}", code=1)
-
-
-def wait_for_interrupt() -> None:
-    """Waits for Ctrl-C at a terminal; without one there is nobody to press it."""
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        return
-    say("  It is running: try it. Ctrl-C stops everything.")
-    try:
-        Event().wait()
-    except KeyboardInterrupt:
-        say()

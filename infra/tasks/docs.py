@@ -228,6 +228,7 @@ WHY = {
     ("build", "roles/iam.serviceAccountUser"): f"{PUSHED}: lets what it releases run as them",
     ("build", "roles/logging.viewer"): f"{PUSHED}: shows why a release failed",
     ("build", "roles/run.developer"): f"{PUSHED}: migrates, and rolls out",
+    ("build", "roles/run.invoker"): f"{PUSHED}: asks a new revision for its health",
     ("build", "roles/run.viewer"): f"{PUSHED}: operations are read there",
     ("build", "roles/secretmanager.viewer"): f"{PUSHED}: finds the newest versions, no values",
     ("build", "roles/storage.objectUser"): f"{PUSHED}: holds the lease",

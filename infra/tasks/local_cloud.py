@@ -117,9 +117,12 @@ def ensure_running(state: Path | None = None) -> str:
     return found.host if found else start(state).host
 
 
-def start(state: Path) -> LocalCloud:
+def start(state: Path, lifeline: int | None = None) -> LocalCloud:
     """Starts a local cloud that outlives this process. One that somebody else starts at the same
-    moment is as good. Raises LocalCloudError."""
+    moment is as good. Raises LocalCloudError.
+
+    With a lifeline, the end of a pipe to read from, it ends when nobody has the other end any more.
+    """
     try:
         state.mkdir(parents=True, exist_ok=True)
         log = (state / LOG).open("ab")
@@ -131,7 +134,7 @@ def start(state: Path) -> LocalCloud:
     try:
         with log, uninterrupted():
             begin = log.tell()
-            process = launch(state, log.fileno())
+            process = launch(state, log.fileno(), lifeline)
         return wait_until_it_answers(state, process, begin)
     except BaseException:
         if process is not None and process.poll() is None:
@@ -140,9 +143,11 @@ def start(state: Path) -> LocalCloud:
         raise
 
 
-def launch(state: Path, log: int) -> subprocess.Popen[bytes]:
-    """The process itself, which no terminal's Ctrl-C and no end of ours reaches."""
+def launch(state: Path, log: int, lifeline: int | None) -> subprocess.Popen[bytes]:
+    """The process itself, which no terminal's Ctrl-C reaches, and our end by the lifeline alone."""
     command = [sys.executable, "-m", "infra.emulator", "--state", str(state), "--port", "0"]
+    if lifeline is not None:
+        command.append("--lifeline")
     apart = 0
     if sys.platform == "win32":
         apart = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
@@ -151,7 +156,7 @@ def launch(state: Path, log: int) -> subprocess.Popen[bytes]:
         # What the caller has set for its own cloud is not for the local one's services.
         env=environment(),
         cwd=state,
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL if lifeline is None else lifeline,
         stdout=log,
         stderr=log,
         start_new_session=os.name == "posix",
@@ -256,11 +261,15 @@ def exports(host: str, project: str) -> dict[str, str]:
 
 @contextmanager
 def scratch_cloud(state: Path) -> Iterator[LocalCloud]:
-    """A local cloud of our own on a new folder; stopped at the end, and its folder removed."""
+    """A local cloud of our own on a new folder; stopped at the end, and its folder removed. It
+    does not outlive us: of a process that is killed only the folder stays."""
+    ours, others = os.pipe()
     try:
-        yield start(state)
+        yield start(state, lifeline=ours)
     finally:
         stop(state)
+        os.close(others)
+        os.close(ours)
         remove(state)
 
 

@@ -16,7 +16,7 @@ from google.auth.exceptions import RefreshError, TransportError
 
 from infra.causes import Cause, answer_of, awaited, classify, message_of
 from infra.clock import Clock
-from infra.retry import CloudError, Retry, Stopped, Waiting
+from infra.retry import CloudError, Retry, Stopped, Waiting, impatient
 
 type Case = dict[str, object]
 
@@ -149,6 +149,19 @@ def test_a_deadline_ends_with_what_google_said() -> None:
         retrying(clock).call("create", failing(10_000, UNAVAILABLE))
     assert stopped.value.cause is Cause.TRANSIENT
     assert 120 <= clock.seconds < 140
+
+
+def test_where_a_cause_can_not_come_it_is_waited_out_for_less_and_others_as_ever() -> None:
+    late = exceptions.BadRequest(  # type: ignore[no-untyped-call]
+        "Service account a@x.iam.gserviceaccount.com does not exist."
+    )
+    clock = Time()
+    with impatient(Cause.PROPAGATING, 3), pytest.raises(CloudError, match="does not exist"):
+        retrying(clock).call("grant", failing(10_000, late))
+    assert 3 <= clock.seconds < 6
+    with impatient(Cause.PROPAGATING, 3):
+        assert retrying(clock).call("create", failing(8, UNAVAILABLE)) == "done"
+    assert retrying(clock).call("grant", failing(20, late)) == "done"
 
 
 def test_a_long_wait_for_one_thing_leaves_patience_for_another() -> None:
