@@ -1,6 +1,5 @@
 """The releases of a service, as its revisions tell them."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,11 +8,8 @@ from google.cloud import run_v2
 from infra.names import PLACEHOLDER_IMAGE
 from infra.release.live import get_service, list_revisions, short, split_of, tagged
 from infra.release.memory import Memory, Split
-from infra.release.record import Record
+from infra.release.record import Record, was_released
 from infra.resources.base import Work
-
-# As rollout.next_revision names what is released.
-OURS = re.compile(r"-[0-9a-z]{1,7}-\d+$")
 
 
 @dataclass(frozen=True)
@@ -59,7 +55,7 @@ def of_revisions(
         if name == waiting:
             return "waits"
         # Cloud Run names those that a change of the shape makes, as provision does.
-        return "given up" if OURS.search(name) else "not released"
+        return "given up" if was_released(name) else "not released"
 
     newest_first = sorted(revisions, key=lambda each: each.create_time, reverse=True)
     return [

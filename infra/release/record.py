@@ -3,12 +3,15 @@
 The live service is the only memory there is: whoever asks what was released reads it back here.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 
 from infra.names import MANAGED_BY
 
 PREFIX = f"{MANAGED_BY}/"
+# As rollout.next_revision names what is released; Cloud Run's own names end with letters.
+RELEASED = re.compile(r"-[0-9a-z]{1,7}-\d+$")
 
 
 @dataclass(frozen=True)
@@ -39,3 +42,9 @@ class Record:
     def annotations(self) -> dict[str, str]:
         """The annotations that keep it; what is not known is left out."""
         return {PREFIX + name: value for name, value in asdict(self).items() if value}
+
+
+def was_released(revision: str) -> bool:
+    """Whether a revision, by its short name, was made by a release, and not by a change of the
+    service's shape alone."""
+    return bool(RELEASED.search(revision))

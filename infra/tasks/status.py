@@ -96,9 +96,26 @@ def service_lines(service: "Value", revisions: "Mapping[str, Json]") -> list[Lin
         lines.append(("traffic", "  ".join(parts)))
         if each.get("percent"):
             lines += [("", line) for line in release_lines(revisions.get(revision))]
+    lines += unserved_lines(service)
     if cut_off := Memory.read(texts(service, "annotations")).rollout:
         lines.append(("release", f"of {cut_off.candidate} is under way, or was cut off"))
     return lines
+
+
+def unserved_lines(service: "Value") -> list[Line]:
+    """That a change of the shape, which provision made, is not served yet; nothing where it is.
+
+    The traffic is each release's to give.
+    """
+    from infra.release.record import was_released
+    from infra.resources.asks import last, listed, text
+
+    newest = last(text(service, "latestReadyRevision"))
+    statuses = listed(service, "trafficStatuses")
+    named = [last(each.get("revision") or newest) for each in statuses]
+    if not newest or newest in named or was_released(newest):
+        return []
+    return [("not served", f"{newest}, of a changed shape: the next invoke deploy serves it")]
 
 
 def release_lines(revision: "Json | None") -> list[str]:

@@ -251,6 +251,13 @@ def look_back(story: Story, first: Release) -> None:
     assert str(between) == "0003 (forget the description)"
     assert schema.stands_between(folder, story.schema, story.releases[1].record) == []
 
+    serving = story.serving
+    back = story.cloud.run(story.service, "rollback", "--to", first.revision)
+    assert back.returncode == 1
+    assert f"{first.revision} can't run on the database, which is at 0003" in back.stdout
+    assert ": 0003 (forget the description)" in back.stdout
+    assert story.serving == serving
+
     refused = story.cloud.run(story.service, "migrate", "--downgrade", "0002", "--yes")
     assert refused.returncode == 2
     assert f"{story.serving} serves, and needs 0003" in refused.stdout
