@@ -102,6 +102,8 @@ NOT_TOLD = {
     "impersonate": "who acts, and nothing that is there",
     "service.name": "a part of every resource's name",
     "trigger.checks": "an account and a trigger more, which are told by their names",
+    "release.bake": "how a release is rolled out, not what is provisioned",
+    "release.checks": "how a release is rolled out, not what is provisioned",
     "release.canary": "how a release is rolled out, not what is provisioned",
 }
 

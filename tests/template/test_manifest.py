@@ -52,10 +52,16 @@ def test_the_build_pushes_what_it_tags_and_uses_every_substitution(folder: Path)
     tagged = [
         argument.removeprefix("--tag=")
         for step in config["steps"]
-        for argument in step["args"]
+        for argument in step.get("args", [])
         if argument.startswith("--tag=")
     ]
     assert tagged == config["images"]
+    # What is released has been pushed before.
+    steps = {step["id"]: step for step in config["steps"]}
+    image = steps["push"]["args"][-1]
+    assert image in tagged
+    assert f"IMAGE={image}" in steps["release"]["env"]
+    assert [*steps][-2:] == ["push", "release"]
     own = set(re.findall(r"\$\{(_\w+)\}", text))
     assert own == set(config["substitutions"])
 
