@@ -10,6 +10,7 @@ from pytest_cookies.plugin import Cookies  # type: ignore[import-untyped]
 
 from tests.infra import seeds
 from tests.leftovers import pytest_configure, pytest_sessionfinish
+from tests.order import pytest_collection_modifyitems
 from tests.service import rounds
 from tests.template.bakes import Baked, bake
 
@@ -17,6 +18,7 @@ __all__ = [
     "Bake",
     "baked",
     "pytest_addoption",
+    "pytest_collection_modifyitems",
     "pytest_configure",
     "pytest_sessionfinish",
     "pytest_xdist_auto_num_workers",

@@ -84,6 +84,7 @@ class Traffic:
             thread.join()
 
 
+@pytest.mark.long
 def test_the_traffic_climbs_and_goes_back(baked: Bake, cloud: LocalCloud, tmp_path: Path) -> None:
     service = baked(service="canary")
     environment = service.folder / "environments/local.yaml"

@@ -38,6 +38,7 @@ def add_a_column(service: Baked) -> None:
         service.passes(*alembic, *revision, **variables)
 
 
+@pytest.mark.long
 def test_from_nothing_to_a_service_and_to_nothing(baked: Bake, cloud: LocalCloud) -> None:
     service = baked(service="cloud-story")
     made = counts(cloud.passes(service, "provision"))

@@ -1,6 +1,7 @@
 """A push to GitHub, on the local cloud: it builds, migrates and releases by the same road."""
 
 import httpx
+import pytest
 from google.iam.v1 import iam_policy_pb2, policy_pb2  # type: ignore[import-untyped]
 
 from infra.cloud import Cloud
@@ -36,6 +37,7 @@ def address(service: Baked, cloud: LocalCloud) -> str:
     return found
 
 
+@pytest.mark.long
 def test_a_push_is_released_as_the_account_that_builds(baked: Bake, cloud: LocalCloud) -> None:
     service = baked(service="pushed", repository="acme/pushed")
     environment = service.folder / "environments/local.yaml"

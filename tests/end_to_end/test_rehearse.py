@@ -82,6 +82,7 @@ def command(service: Baked, *words: str) -> list[str]:
     return [*REHEARSE, "--service", str(service.folder), *words]
 
 
+@pytest.mark.long
 def test_a_release_that_would_work_is_said_to_and_nothing_is_left(
     baked: Bake, scratch: Scratch
 ) -> None:

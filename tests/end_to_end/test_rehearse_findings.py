@@ -53,6 +53,7 @@ STARTUP = """\
 IMPATIENT = STARTUP.replace("/health", "/nowhere").replace("3\n", "1\n").replace("40", "2")
 
 
+@pytest.mark.long
 def test_it_finds_what_would_break_production(
     baked: Bake, tmp_path: Path, subtests: pytest.Subtests
 ) -> None:

@@ -139,6 +139,7 @@ class Story:
         assert process.returncode == 0
 
 
+@pytest.mark.long
 def test_a_column_goes_in_two_releases(baked: Bake, cloud: LocalCloud) -> None:
     story = Story(baked(service=NAME), cloud)
     environment = story.service.folder / "environments/local.yaml"

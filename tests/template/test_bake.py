@@ -45,6 +45,7 @@ def test_a_service_passes_its_own_lint(baked: Bake, answers: dict[str, str]) -> 
     baked(**answers).passes("invoke", "lint")
 
 
+@pytest.mark.long
 def test_a_service_passes_its_own_tests(baked: Bake) -> None:
     # The service's own CI asks more of its API: here its other tests are many already.
     output = baked().passes("invoke", "test", CONTRACT_EXAMPLES="3")
