@@ -246,7 +246,10 @@ async def test_a_connection_lost_in_the_middle_leaves_nothing_behind(
     assert await revision_of(database) == "next"
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no client is looked for")
+@pytest.mark.skipif(
+    sys.platform == "win32",
+    reason="PostgreSQL there does not notice that a client is gone",
+)
 async def test_a_run_that_is_killed_leaves_nothing_behind(
     database: asyncpg.Connection, add: Add
 ) -> None:
