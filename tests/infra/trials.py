@@ -29,7 +29,7 @@ from tests.infra.disturbances import STRANGER, Kill, Ordeal, Rule, Run, Shape, S
 from tests.infra.neighbours import Neighbours
 from tests.infra.seeds import Tally
 from tests.infra.simulated import Process, Simulation
-from tests.infra.worlds import REGION, Died, Json, snapshot
+from tests.infra.worlds import REGION, Died, Json, normalised, snapshot
 
 RERUNS = 3
 NEW = 2
@@ -74,9 +74,9 @@ class Trial:
         self.emulator.forget()
 
     def world(self) -> dict[str, Json]:
-        """All there is, without the marks of races and of attempts."""
+        """All there is, without the marks of races and of attempts, which decide an order too."""
         found = snapshot(self.emulator.host, self.project)
-        cleared = {title: cleared_of_marks(each) for title, each in found.items()}
+        cleared = {title: normalised(cleared_of_marks(each)) for title, each in found.items()}
         return {title: each for title, each in cleared.items() if each}
 
     def cloud(self, shape: Shape) -> Cloud:
