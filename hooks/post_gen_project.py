@@ -1,4 +1,4 @@
-"""Finish the generated service: pin its engine, lock its dependencies, make the first commit.
+"""Finish the generated service: its engine's pin, its origin, its lock, its first commit.
 
 cookiecutter fills in the two values below and runs the result in the new service, from a temporary
 folder, with any Python it supports: one file, standard library only. All of it is optional, and a
@@ -31,6 +31,8 @@ TEMPLATE = Path(json.loads(r"""{{ [here()] | tojson }}""")[0])
 ENGINE = "cookiecutter-cloudrun"
 ENGINE_LINE = re.compile(r"^cookiecutter-cloudrun *= *\{.*\}$", re.MULTILINE)
 
+VERSION = re.compile(r"^version *= *[\"']([^\"']+)[\"']", re.MULTILINE)
+
 LOCK_SECONDS = 300
 GIT_SECONDS = 60
 CANNOT_RUN = {126, 127}
@@ -60,6 +62,16 @@ class Source(NamedTuple):
 
     value: str
     note: Note | None = None
+
+
+class Checkout(NamedTuple):
+    """The template as a commit of its repository."""
+
+    root: str
+    subdirectory: str
+    remote: str | None
+    commit: str
+    dirty: bool
 
 
 class Step(NamedTuple):
@@ -122,20 +134,34 @@ def is_folder(origin: str, repo_dir: str) -> bool:
     return repo_dir == origin or repo_dir.startswith((f"{folder}/", f"{folder}\\"))
 
 
-def checkout_source(template: Path) -> str | None:
-    """The template's repository at its exact commit; None when there is no such thing."""
+def find_checkout(template: Path) -> Checkout | None:
+    """The commit that the template's folder is checked out from; None when there is no such."""
     # A folder that is not a repository may lie inside another one, which is not the template's.
     if git("ls-files", "--error-unmatch", "cookiecutter.json", folder=template) is None:
         return None
+    commit = git("rev-parse", "HEAD", folder=template)
+    root = git("rev-parse", "--show-toplevel", folder=template)
+    if not commit or not root:
+        return None
     # As configured: `git remote get-url` would add what rewrites it on this machine only.
     remote = git("config", "--get", "remote.origin.url", folder=template)
-    commit = git("rev-parse", "HEAD", folder=template)
-    if not remote or not commit:
+    return Checkout(
+        root,
+        (git("rev-parse", "--show-prefix", folder=template) or "").rstrip("/"),
+        public_url(remote, template) if remote else None,
+        commit,
+        git("status", "--porcelain", "--", ".", folder=template) != "",
+    )
+
+
+def checkout_source(template: Path) -> str | None:
+    """The template's repository at its exact commit; None when there is no such thing."""
+    checkout = find_checkout(template)
+    if checkout is None or not checkout.remote:
         return None
-    values = {"git": public_url(remote, template), "rev": commit}
-    subdirectory = git("rev-parse", "--show-prefix", folder=template)
-    if subdirectory:
-        values["subdirectory"] = subdirectory.rstrip("/")
+    values = {"git": checkout.remote, "rev": checkout.commit}
+    if checkout.subdirectory:
+        values["subdirectory"] = checkout.subdirectory
     return inline_table(values)
 
 
@@ -197,6 +223,38 @@ def pin_engine(project: Path) -> Iterator[Note]:
     pyproject.write_text(text, encoding="utf-8", newline="\n")
     if source.note:
         yield source.note
+
+
+# The origin
+
+
+def origin(answers: Mapping[str, Any], template: Path) -> dict[str, Any]:
+    """What `invoke upgrade` has to know: template, commit, version and answers, no credentials."""
+    given = str(answers["_template"])
+    here = Path(os.environ.get("PWD", ""))
+    known: dict[str, Any] = {"template": public_url(given, here), "commit": None}
+    if checkout := find_checkout(template):
+        copied = checkout.remote and not is_folder(given, str(answers.get("_repo_dir")))
+        known = {"template": checkout.remote if copied else checkout.root}
+        if checkout.subdirectory:
+            known["subdirectory"] = checkout.subdirectory
+        known |= {"commit": checkout.commit, **({"dirty": True} if checkout.dirty else {})}
+    public = {key: value for key, value in answers.items() if not key.startswith("_")}
+    return {**known, "version": template_version(template), "answers": public}
+
+
+def template_version(template: Path) -> str | None:
+    """The version that the template says it is; Python knows no TOML before 3.11."""
+    pyproject = template / "pyproject.toml"
+    found = VERSION.search(pyproject.read_text(encoding="utf-8")) if pyproject.is_file() else None
+    return found[1] if found else None
+
+
+def remember(project: Path) -> Iterator[Note]:
+    """Write where the service comes from into the service."""
+    text = json.dumps(origin(ANSWERS, TEMPLATE), indent=2, ensure_ascii=False)
+    (project / ".template.json").write_text(f"{text}\n", encoding="utf-8", newline="\n")
+    return iter(())
 
 
 # The lock
@@ -282,6 +340,7 @@ def commit_settings(project: Path) -> list[str]:
 
 
 PIN = Step(f"Writing where {ENGINE} comes from", pin_engine, ())
+REMEMBER = Step("Writing .template.json", remember, ())
 LOCK = Step("Locking the dependencies", lock, ("uv lock",))
 COMMIT = Step(
     "The first commit",
@@ -326,7 +385,7 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a console may know ASCII only
     project = Path.cwd()
-    notes = list(finish(project, (PIN, LOCK, COMMIT)))
+    notes = list(finish(project, (PIN, REMEMBER, LOCK, COMMIT)))
     print(ending(project, notes))
 
 

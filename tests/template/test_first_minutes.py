@@ -3,6 +3,7 @@
 Whatever is missing on the machine, the service stays and the user is told what to run.
 """
 
+import json
 import os
 import shutil
 import tomllib
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.template.hook_helpers import (
+    QUESTIONS,
     Generated,
     generate,
     git,
@@ -263,6 +265,7 @@ def test_credentials_of_the_template_stay_out_of_the_service(tmp_path: Path, out
     result = generate("cookiecutter-cloudrun", output, environment={"UV_OFFLINE": "1"})
     assert source(result) == {"git": "https://git.example/acme/template.git", "rev": commit}
     assert "secret" not in result.output
+    assert remembered(result)["template"] == "https://git.example/acme/template.git"
     assert not any(b"secret" in path.read_bytes() for path in output.rglob("*") if path.is_file())
 
 
@@ -275,6 +278,57 @@ def test_an_archive_is_taken_as_it_is(template: Path, output: Path) -> None:
     assert source(result) == {"path": Path(archive).as_posix()}
     assert "template.zip" in (output / "orders/uv.lock").read_text(encoding="utf-8")
     assert "which only this machine has" in result.output
+
+
+# What it remembers
+
+
+def remembered(generated: Generated) -> dict[str, Any]:
+    """What the generated service knows of its origin, without the answers that are the defaults."""
+    assert generated.status == 0, generated.output
+    known: dict[str, Any] = json.loads((generated.folder / "orders/.template.json").read_text())
+    assert known["answers"].keys() == {key for key in QUESTIONS if not key.startswith("_")}
+    known["answers"] = {
+        key: value for key, value in known["answers"].items() if key in {"service", "title"}
+    }
+    return known
+
+
+def test_a_service_remembers_its_template_commit_and_answers(tmp_path: Path, output: Path) -> None:
+    repository = make_template(tmp_path / "cookiecutter-cloudrun.git")
+    commit = make_repository(repository)
+    result = generate(repository.as_uri(), output, 'title=Päys "n"', "project_dev=my-dev")
+    assert remembered(result) == {
+        "template": repository.as_uri(),
+        "commit": commit,
+        "version": "0.1.0",
+        "answers": {"service": "orders", "title": 'Päys "n"'},
+    }
+    assert ".template.json" in git(output / "orders", "ls-files").splitlines()
+
+
+def test_a_service_of_a_folder_says_whether_it_was_a_commit(tmp_path: Path, output: Path) -> None:
+    template = make_template(tmp_path / "templates/cloudrun")
+    commit = make_repository(tmp_path / "templates", "https://ann:secret@git.example/t.git")
+    known = {
+        "template": (tmp_path / "templates").as_posix(),
+        "subdirectory": "cloudrun",
+        "commit": commit,
+        "version": "0.1.0",
+        "answers": {"service": "orders", "title": "Orders"},
+    }
+    assert remembered(generate("cloudrun", output, cwd=template.parent)) == known
+    (template / "{{cookiecutter.service}}/new.py").touch()
+    again = generate("cloudrun", output.parent / "again", cwd=template.parent)
+    assert remembered(again) == known | {"dirty": True}
+
+
+def test_a_service_of_no_repository_knows_no_commit(template: Path, output: Path) -> None:
+    known = remembered(generate(".", output, cwd=template))
+    assert (known["template"], known["commit"]) == (template.as_uri(), None)
+
+
+# The end
 
 
 def test_the_end_survives_a_console_that_knows_ascii_only(template: Path, tmp_path: Path) -> None:

@@ -47,6 +47,13 @@ def test_the_sources_are_in_none(folder: Path) -> None:
     assert not left_out(dockerignore_rules(folder), SOURCES)
 
 
+def test_the_origin_is_committed_and_stays_here(folder: Path) -> None:
+    origin = {".template.json"}
+    assert not left_out(gitignore_rules(folder), origin)
+    assert left_out(gcloudignore_rules(folder), origin) == origin
+    assert left_out(dockerignore_rules(folder), origin) == origin
+
+
 def test_the_history_is_not_uploaded(folder: Path) -> None:
     assert ".git" in (folder / ".gcloudignore").read_text().splitlines()
     assert left_out(dockerignore_rules(folder), [".git/config"])
