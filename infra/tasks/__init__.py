@@ -29,6 +29,7 @@ from infra.tasks.secret import secret
 from infra.tasks.status import status
 from infra.tasks.test import test
 from infra.tasks.unlock import unlock
+from infra.tasks.upgrade import upgrade
 
 namespace = Collection(
     audit,
@@ -54,4 +55,5 @@ namespace = Collection(
     status,
     test,
     unlock,
+    upgrade,
 )

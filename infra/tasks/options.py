@@ -20,6 +20,7 @@ from infra.release import ReleaseError
 from infra.report import complain
 from infra.retry import CloudError
 from infra.tasks.local_cloud import LocalCloudError
+from infra.upgrade import UpgradeError
 
 ENV = "The environment: a file in environments/. Default: INVOKE_ENV, else local."
 SERVICE = "The folder of the service. Default: the one you are in."
@@ -63,7 +64,7 @@ def ending(error: Exception) -> tuple[str, int]:
     """What a command that failed says last, and its exit status."""
     if isinstance(error, ProjectError):
         return f"error: {error}", USAGE
-    if isinstance(error, LocalCloudError | ReleaseError | CloudError):
+    if isinstance(error, LocalCloudError | ReleaseError | CloudError | UpgradeError):
         return f"error: {error}", FAILED
     words = [word for word in sys.argv[1:] if word != DEBUG]
     again = shlex.join(["invoke", DEBUG, *words])
