@@ -1,4 +1,4 @@
-"""A service as a template makes it: rendered by baking.py, without lock, commit and engine's pin."""
+"""A service as a template makes it: rendered by baking.py, without lock, commit and pin."""
 
 import json
 import re

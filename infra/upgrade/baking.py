@@ -4,6 +4,9 @@ The template's `local_extensions` is imported by its name, so one process knows 
 reads one request from standard input, and answers on standard output.
 """
 
+# Imported when the template comes first on the path.
+# ruff: noqa: PLC0415
+
 import json
 import logging
 import os
@@ -45,7 +48,7 @@ def main() -> int:
     # Before anything that is installed: the engine's own folder may have one of the same name.
     sys.path.insert(0, request["template"])
 
-    from cookiecutter.exceptions import CookiecutterException  # noqa: PLC0415
+    from cookiecutter.exceptions import CookiecutterException
 
     try:
         reply = answer(request)
@@ -59,9 +62,9 @@ def main() -> int:
 
 def answer(request: Request) -> Reply:
     """Renders what is asked for."""
-    from cookiecutter.generate import generate_context  # noqa: PLC0415
-    from cookiecutter.main import cookiecutter  # noqa: PLC0415
-    from cookiecutter.prompt import prompt_for_config  # noqa: PLC0415
+    from cookiecutter.generate import generate_context
+    from cookiecutter.main import cookiecutter
+    from cookiecutter.prompt import prompt_for_config
 
     template = Path(request["template"])
     raw = json.loads((template / "cookiecutter.json").read_text("utf-8"))

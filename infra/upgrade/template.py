@@ -71,9 +71,9 @@ class Template:
             found = self.git.commit(commit)
         if found is None:
             raise ProjectError(
-                f"{FILE}: commit: {self.place} has no commit {commit}. If it is a shallow clone, run "
-                "git fetch --unshallow in it; if its history was rewritten, write the nearest commit "
-                "there"
+                f"{FILE}: commit: {self.place} has no commit {commit}. If it is a shallow clone, "
+                "run git fetch --unshallow in it; if its history was rewritten, write the nearest "
+                "commit there"
             )
         return found
 
@@ -99,8 +99,8 @@ class Template:
         if found is None:
             there = ", ".join(str(each.version) for each in self.releases) or "none yet"
             raise ProjectError(
-                f"--to {ref}: {self.place} has no such version, branch, tag or commit. Its versions: "
-                f"{there}"
+                f"--to {ref}: {self.place} has no such version, branch, tag or commit. Its "
+                f"versions: {there}"
             )
         return self.describe(found)
 
