@@ -13,6 +13,7 @@ from infra.tasks.scratch import putting_away, scratch, temporary_files_in
 from infra.upgrade import branch, finish, state
 from infra.upgrade.bake import Question
 from infra.upgrade.merge import Change, Merged
+from infra.upgrade.pin import Pin
 from infra.upgrade.plan import Plan
 from infra.upgrade.repository import Repository
 from infra.upgrade.state import State
@@ -29,7 +30,8 @@ def begin(repository: Repository, to: str | None, *, dry_run: bool) -> State | N
     """Takes an upgrade as far as the working tree; None when there is nothing to do, or nothing is
     to be touched. Raises ProjectError and UpgradeError."""
     check_nothing_under_way(repository)
-    repository.check_clean()
+    pin = Pin.read(repository.folder)
+    repository.check_clean(locked_anew="path" in pin.source)
     with putting_away() as put_away:
         folder = put_away.enter_context(scratch(PREFIX))
         put_away.enter_context(temporary_files_in(folder))

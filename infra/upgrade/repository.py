@@ -18,6 +18,7 @@ UNDER_WAY = {
     "BISECT_LOG": "bisect",
 }
 SHOWN = 10
+LOCK = "uv.lock"
 
 
 @dataclass(frozen=True)
@@ -68,21 +69,24 @@ class Repository:
         """Where git keeps a file of this working tree."""
         return self.folder / self.git.text("rev-parse", "--git-path", name)
 
-    def dirty(self) -> list[str]:
+    def dirty(self, locked_anew: bool) -> list[str]:
         """What differs from the commit: anything that git follows, and what is new in the
-        service's folder."""
+        service's folder; but not uv.lock where uv writes it anew by itself."""
         status = ("status", "--porcelain=v1", "-z", "--no-renames")
         found = self.whole.items(*status, "--untracked-files=no")
-        if not found:
-            found = self.git.items(*status, "--untracked-files=all", "--", ".")
-        return [item[3:] for item in found]
+        found += self.git.items(*status, "--untracked-files=all", "--", ".")
+        found = list(dict.fromkeys(found))
+        lock = f"{self.prefix}{LOCK}"
+        return [item[3:] for item in found if not (locked_anew and item[3:] == lock)]
 
-    def check_clean(self) -> None:
-        """Raises ProjectError when something would be mixed with an upgrade."""
+    def check_clean(self, *, locked_anew: bool) -> None:
+        """Raises ProjectError when something would be mixed with an upgrade. `locked_anew`: whether
+        uv changes uv.lock as it starts us, for the engine is a folder whose version may differ.
+        """
         for name, what in UNDER_WAY.items():
             if self.path(name).exists():
                 raise ProjectError(f"a {what} is under way in {self.top}: finish it first")
-        if dirty := self.dirty():
+        if dirty := self.dirty(locked_anew):
             shown = ", ".join(dirty[:SHOWN])
             more = f" and {len(dirty) - SHOWN} more" if len(dirty) > SHOWN else ""
             raise ProjectError(

@@ -14,8 +14,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from cookiecutter.generate import generate_context  # type: ignore[import-untyped]
-from cookiecutter.prompt import prompt_for_config  # type: ignore[import-untyped]
+from cookiecutter.generate import generate_context
+from cookiecutter.prompt import prompt_for_config
 from jinja2 import Environment, StrictUndefined
 
 from local_extensions import ServiceExtension

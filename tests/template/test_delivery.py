@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from cookiecutter.exceptions import FailedHookException  # type: ignore[import-untyped]
+from cookiecutter.exceptions import FailedHookException
 from pytest_cookies.plugin import Cookies  # type: ignore[import-untyped]
 
 from tests.conftest import Bake
