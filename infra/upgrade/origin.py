@@ -63,7 +63,7 @@ class Origin(BaseModel):
         """The file, as the generator writes it."""
         values = self.model_dump(exclude_defaults=True)
         values = {"template": self.template, **values, "version": self.version}
-        values["answers"] = values.pop("answers", {})
+        values["answers"] = dict(sorted(self.answers.items()))
         return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
 
 
