@@ -9,8 +9,8 @@ from pathlib import Path
 from infra.project import ProjectError
 from infra.upgrade import UpgradeError
 
-OLDEST = (2, 38)
-"""The first that merges without a working tree: `git merge-tree --write-tree`."""
+OLDEST = (2, 28)
+"""The first whose `init` takes a branch and a form of objects."""
 # What `git rev-parse --local-env-vars` says, but for settings given with `git -c`.
 LOCAL = frozenset(
     [

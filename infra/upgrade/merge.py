@@ -3,36 +3,20 @@
 It is computed in a scratch repository which reads the service's objects; nothing is touched.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.upgrade import UpgradeError
-from infra.upgrade.git import Git, complaint
+from infra.upgrade import three_way
+from infra.upgrade.git import Git
 from infra.upgrade.origin import FILE
 from infra.upgrade.repository import Repository
+from infra.upgrade.three_way import Unmerged
 
-YOURS = "yours"
-CONFLICTS = 1
-BASE, OURS, THEIRS = 1, 2, 3
 AUTHOR = {
     f"GIT_{who}_{what}": value
     for who in ("AUTHOR", "COMMITTER")
     for what, value in {"NAME": "template", "EMAIL": "template@localhost"}.items()
 }
-# A product_model.py of the team's is no renamed item_model.py. Line endings are no difference.
-SETTINGS = ("-c", "merge.renames=false", "-c", "merge.renormalize=true")
-
-
-@dataclass(frozen=True)
-class Unmerged:
-    """One side of a conflict, as git's index has it."""
-
-    mode: str
-    object: str
-    stage: int
-    path: str
 
 
 @dataclass(frozen=True)
@@ -97,38 +81,16 @@ class Scratch:
         the template's side. What the team has deleted stays so."""
         prefix = self.service.prefix.rstrip("/")
         ours = self.service.whole.text("rev-parse", f"HEAD:{prefix}")
-        base = self.git.text("commit-tree", "-m", "old", old)
-        for name, tree in {YOURS: ours, label: new}.items():
-            commit = self.git.text("commit-tree", "-p", base, "-m", name, tree)
-            self.git.text("update-ref", f"refs/heads/{name}", commit)
-        tree, unmerged = self._merge_tree(label)
-        deleted = deleted_by_us(unmerged)
-        tree = self._without(tree, deleted)
+        self.index.unlink(missing_ok=True)
+        folder = self.index.parent
+        tree, unmerged, deleted = three_way.merge(self.git, folder, (old, ours, new), label)
         return Merged(
             tree,
             self.changes(ours, tree),
-            tuple(each for each in unmerged if each.path not in deleted),
-            tuple(sorted(deleted)),
+            tuple(unmerged),
+            tuple(deleted),
             self.changes(old, new),
         )
-
-    def _merge_tree(self, label: str) -> tuple[str, list[Unmerged]]:
-        options = ("--write-tree", "--no-messages", "-z")
-        done = Git(self.git.folder, SETTINGS, self.git.variables).run(
-            "merge-tree", *options, YOURS, label
-        )
-        if done.returncode not in {0, CONFLICTS}:
-            raise UpgradeError(f"git could not merge: {complaint(done)}")
-        tree, *records = done.stdout.decode("utf-8", "surrogateescape").split("\0")
-        return tree, [unmerged(record) for record in records if record]
-
-    def _without(self, tree: str, paths: Iterable[str]) -> str:
-        """A tree less some of its files."""
-        self.index.unlink(missing_ok=True)
-        self.git.text("read-tree", tree)
-        removed = "".join(f"0 {'0' * len(tree)}\t{path}\0" for path in paths)
-        self.git.text("update-index", "-z", "--index-info", given=removed)
-        return self.git.text("write-tree")
 
     def changes(self, old: str, new: str) -> tuple[Change, ...]:
         """What differs from one tree to another."""
@@ -159,18 +121,3 @@ class Scratch:
         prefix = self.service.prefix.rstrip("/")
         ours = self.service.whole.text("rev-parse", f"HEAD:{prefix}")
         return self.git.text("diff-tree", "-p", "-r", "--no-renames", ours, tree)
-
-
-def unmerged(record: str) -> Unmerged:
-    """One side of a conflict, as git writes it: mode, object, stage, tab, path."""
-    facts, path = record.split("\t", 1)
-    mode, object, stage = facts.split()
-    return Unmerged(mode, object, int(stage), path)
-
-
-def deleted_by_us(found: Iterable[Unmerged]) -> set[str]:
-    """The files that were there, the template still has, and the team has not."""
-    stages = defaultdict[str, set[int]](set)
-    for each in found:
-        stages[each.path].add(each.stage)
-    return {path for path, known in stages.items() if known == {BASE, THEIRS}}
