@@ -95,8 +95,8 @@ SERVICE_NAMES = words("""
 """)
 # The classes that stand beside an entity's own in its files.
 SERVICE_CLASSES = words("""
-    APIRouter Annotated BaseError BaseInput BaseRow Depends ErrorResponse Field Logger Page
-    PageQuery Paging Response Sequence Service Text UUID
+    APIRouter Annotated BaseError BaseInput BaseRow Depends ErrorResponse Field Literal Logger Page
+    PageQuery Paging Query Response Sequence Service StillReferencedError Text UUID
 """)
 # What the site module adds to the builtins for people at a prompt is free to take.
 BUILTINS = {*dir(builtins)} - {"copyright", "credits", "exit", "help", "license", "quit"}
