@@ -86,7 +86,8 @@ class Whole(Bounds):
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        return core_schema.int_schema(strict=True, **self.within(MOST))
+        number = core_schema.int_schema(strict=True, **self.within(MOST))
+        return core_schema.no_info_before_validator_function(whole, number)
 
 
 class Real(Bounds):
@@ -156,6 +157,13 @@ class Matching:
     ) -> CoreSchema:
         text = core_schema.str_schema(pattern=self.pattern)
         return core_schema.no_info_after_validator_function(without_nul, text)
+
+
+def whole(value: object) -> object:
+    """2.0 is a whole number too, to JSON Schema."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
 
 
 def as_written(value: object) -> object:
