@@ -89,9 +89,9 @@ DEPENDENCIES = words("""
 SERVICE_NAMES = words("""
     about alembic_version api_contract app base base_repository behind_a_pooler body_flood browser
     caller class_injection config cors database database_outage database_pool database_query
-    database_session db docs error errors forwarded health hostile_requests http_client issuer_keys
-    kept_secrets layers logger main metric metrics migration migration_run migrations page
-    request_limits response server server_shutdown src tests tracer
+    database_session db docs error errors field_types forwarded health hostile_requests http_client
+    issuer_keys kept_secrets layers logger main metric metrics migration migration_run migrations
+    page request_limits response server server_shutdown src tests tracer
 """)
 # The classes that stand beside an entity's own in its files.
 SERVICE_CLASSES = words("""

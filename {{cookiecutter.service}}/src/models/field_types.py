@@ -19,7 +19,6 @@ from pydantic import (
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
     Strict,
-    StringConstraints,
     WithJsonSchema,
 )
 from pydantic import Field as Example
@@ -27,13 +26,14 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 from sqlalchemy import Enum
 
-from src.models.base_model import Text
+from src.models.base_model import NO_NUL, Text
 
 # What any reader of JSON keeps exactly (RFC 8259, section 6): a whole number
 # up to here, and so many digits of another.
 MOST = 2**53 - 1
 DIGITS = 15
 LARGEST = 1e300
+MOST_ASKED = 1e15
 
 # What the bounds are called in a JSON Schema.
 WORDS = {
@@ -148,14 +148,21 @@ class Exact(Bounds):
 
 @dataclass(frozen=True)
 class Matching:
-    """A text of a pattern, as Rust's regex has it."""
+    """A text of a pattern, as Rust's regex has it, and of so many
+    characters."""
 
     pattern: str
+    min_length: int | None = None
+    max_length: int | None = None
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        text = core_schema.str_schema(pattern=self.pattern)
+        text = core_schema.str_schema(
+            pattern=self.pattern,
+            min_length=self.min_length,
+            max_length=self.max_length,
+        )
         return core_schema.no_info_after_validator_function(without_nul, text)
 
 
@@ -172,6 +179,15 @@ def as_written(value: object) -> object:
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         raise ValueError("Input should be a number")
     return Decimal(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
+
+
+def from_text(value: object) -> object:
+    """The number of a query. Raises ValueError for what is none, or larger
+    than any row has."""
+    number = float(str(value))
+    if not -MOST_ASKED <= number <= MOST_ASKED:
+        raise ValueError("Input should be a number of at most 15 digits")
+    return as_written(number)
 
 
 def text_like(pattern: re.Pattern[str], what: str, value: object) -> object:
@@ -224,22 +240,29 @@ Time = Annotated[
 Uuid = UUID
 Email = Annotated[
     str,
-    StringConstraints(max_length=254, pattern=EMAIL),
+    Matching(EMAIL, max_length=254),
     Example(examples=["ann@example.com"]),
 ]
 Url = Annotated[
     str,
-    StringConstraints(max_length=2083, pattern=URL),
+    Matching(URL, max_length=2083),
     Example(examples=["https://example.com/"]),
 ]
-type JsonValue = (
-    Text | Int | Float | Bool | list[JsonValue] | dict[Text, JsonValue] | None
-)
-Json = dict[Text, JsonValue]
+type JsonValue = Text | Int | Float | Bool | list[JsonValue] | Json | None
+type Json = Annotated[
+    dict[Text, JsonValue],
+    Example(json_schema_extra={"propertyNames": {"pattern": NO_NUL}}),
+]
 
 # In a query everything is text.
 IntQuery = Annotated[int, Example(ge=-MOST, le=MOST)]
-NumberQuery = Annotated[Decimal, WithJsonSchema({"type": "number"})]
+NumberQuery = Annotated[
+    Decimal,
+    BeforeValidator(from_text),
+    WithJsonSchema(
+        {"type": "number", "minimum": -MOST_ASKED, "maximum": MOST_ASKED}
+    ),
+]
 BoolQuery = Annotated[bool, like("true|false", "true or false")]
 
 

@@ -109,11 +109,13 @@ class BaseRepository[Public: SQLModel]:
             return self.already_exists()
         if code not in {FOREIGN_KEY_VIOLATION, RESTRICT_VIOLATION}:
             return None
+        if [*values] == [ID]:
+            return StillReferencedError()
         broken = getattr(error.orig.__cause__, "constraint_name", "")
         for column, not_found in self.references.items():
             if broken == f"{self.table.__tablename__}_{column}_fkey":
                 return not_found(values[column])
-        return StillReferencedError() if [*values] == [ID] else None
+        return None
 
     def _the_only(self, rows: Sequence[dict[str, Any]], id: UUID) -> Public:
         """The row that was found by its id. Raises the not-found error."""

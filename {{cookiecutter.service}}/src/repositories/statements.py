@@ -7,6 +7,7 @@ from typing import Any, cast
 from pydantic import TypeAdapter
 from sqlalchemy import (
     ColumnElement,
+    Numeric,
     Table,
     bindparam,
     delete,
@@ -15,6 +16,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.types import TypeEngine
 from sqlmodel import SQLModel
 
 from src.dependencies.database_query import Query
@@ -89,7 +91,15 @@ class Statements[Public: SQLModel]:
         return total.where(*self._have(chosen))
 
     def _have(self, chosen: Iterable[str]) -> list[ColumnElement[bool]]:
-        return [self._rows.c[name] == bindparam(name) for name in chosen]
+        return [
+            self._rows.c[name] == bindparam(name, type_=self._asked(name))
+            for name in chosen
+        ]
+
+    def _asked(self, name: str) -> TypeEngine[Any]:
+        """The column's type, but a number is not rounded to its places."""
+        kind: TypeEngine[Any] = self._rows.c[name].type
+        return Numeric() if type(kind) is Numeric else kind
 
     def _sorted_by(self, order: str) -> list[ColumnElement[Any]]:
         """The column, if there is one, then the oldest first."""
