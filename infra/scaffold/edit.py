@@ -126,8 +126,9 @@ def behind_imports(body: Sequence[cst.BaseStatement | cst.SimpleStatementLine]) 
     ]
     if any(is_one):
         return len(is_one) - is_one[::-1].index(True)
-    docstring = bool(body) and cst.Module(list(body)).get_docstring() is not None
-    return 1 if docstring else 0
+    first = body[0].body[0] if body and isinstance(body[0], cst.SimpleStatementLine) else None
+    is_docstring = isinstance(first, cst.Expr) and isinstance(first.value, cst.SimpleString)
+    return 1 if is_docstring else 0
 
 
 def items_of(tree: cst.Module, variable: str) -> Items | None:

@@ -1,6 +1,7 @@
 """An entity's migrations, as the service's own Alembic writes them, without a database."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -45,7 +46,8 @@ def run(
     room: Path, folder: Path, *words: str, text: str | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Python of the service, in the room, where it finds the room's modules before its own."""
-    if Path(sys.prefix).resolve() == (folder / ".venv").resolve():
+    own = os.environ.get("UV_PROJECT_ENVIRONMENT") or folder / ".venv"
+    if Path(sys.prefix).resolve() == Path(own).resolve():
         python = [sys.executable]
     else:
         python = [find_uv(), "run", "--quiet", "--project", str(folder), "python"]

@@ -13,7 +13,7 @@ def matching(pattern: str, least: int, most: int | None) -> tuple[str, ...]:
     from hypothesis import strategies as st  # noqa: PLC0415
     from hypothesis.errors import NoSuchExample  # noqa: PLC0415
 
-    plain = st.characters(codec="ascii", exclude_categories=("Cc",))
+    plain = st.characters(codec="ascii", exclude_categories=["Cc"])
     texts = st.from_regex(re.compile(pattern), alphabet=plain)
     calm = settings(
         derandomize=True,

@@ -4,6 +4,7 @@ A value is Python source; what differs from row to row has `number` in it, which
 """
 
 import re
+from collections.abc import Iterable
 from decimal import Decimal
 from functools import cache
 
@@ -33,7 +34,9 @@ def words(entity: Entity) -> dict[str, object]:
     return {
         "imports": test_imports(entity, refs),
         "parents": parents,
-        "samples": samples,
+        "samples": samples
+        + [(each.attribute, "None") for each in refs if is_apart(entity, each)],
+        "changed": [attribute for attribute, _ in samples],
         "counted": any("number" in value for _, value in samples),
         "right": [(each.attribute, value) for each in inside for value in right(each)],
         "defaults": [
@@ -44,7 +47,7 @@ def words(entity: Entity) -> dict[str, object]:
         "filtered": quoted(each.attribute for each in listed if capacity(each) > 1),
         "sorted": quoted(each.attribute for each in listed if each.type is not Type.ENUM),
         "ranked": [
-            {"name": each.name, "values": ", ".join(map(spelling.literal, each.values[:ROWS]))}
+            {"name": each.name, "listed": ", ".join(map(spelling.literal, each.values[:ROWS]))}
             for each in listed
             if each.type is Type.ENUM
         ],
@@ -86,10 +89,9 @@ def is_apart(entity: Entity, field: Field) -> bool:
     return field.type is Type.REF and field.target == entity.class_name
 
 
-def quoted(names: object) -> str:
+def quoted(names: Iterable[str]) -> str:
     """The names as Python has them, in a row."""
-    assert not isinstance(names, str)
-    return ", ".join(f'"{name}"' for name in names)  # type: ignore[attr-defined]
+    return ", ".join(f'"{name}"' for name in names)
 
 
 def snake(class_name: str) -> str:
@@ -143,28 +145,31 @@ def sample(field: Field) -> str:
 
 def one(field: Field) -> str:
     """A right value, or a list's item."""
-    match field.type:
-        case Type.STR:
-            return text(field)
-        case Type.INT | Type.DECIMAL | Type.FLOAT:
-            return number(field)
-        case Type.BOOL:
-            return "number % 2 == 0"
-        case Type.DATE:
-            return 'f"2026-01-{number % 28 + 1:02}"'
-        case Type.DATETIME:
-            return 'f"2026-01-02T12:00:{number % 60:02}Z"'
-        case Type.TIME:
-            return 'f"12:00:{number % 60:02}"'
-        case Type.UUID:
-            return "str(uuid4())"
-        case Type.JSON:
-            return '{"number": number, "of": ["é", None, 0.5]}'
-        case Type.ENUM:
-            return (
-                f"[{', '.join(map(spelling.literal, field.values))}][number % {len(field.values)}]"
-            )
-    return f'(await create_{snake(field.target)}(client))["id"]'
+    if field.type is Type.STR:
+        return text(field)
+    if field.type in {Type.INT, Type.DECIMAL, Type.FLOAT}:
+        return number(field)
+    if field.type is Type.ENUM:
+        return chosen(field.values)
+    if field.type is Type.REF:
+        return f'(await create_{snake(field.target)}(client))["id"]'
+    return SIMPLE[field.type]
+
+
+SIMPLE = {
+    Type.BOOL: "number % 2 == 0",
+    Type.DATE: 'f"2026-01-{number % 28 + 1:02}"',
+    Type.DATETIME: 'f"2026-01-02T12:00:{number % 60:02}Z"',
+    Type.TIME: 'f"12:00:{number % 60:02}"',
+    Type.UUID: "str(uuid4())",
+    Type.JSON: '{"number": number, "of": ["é", None, 0.5]}',
+}
+
+
+def chosen(values: Iterable[str]) -> str:
+    """One of the values, by the number."""
+    listed = [*map(spelling.literal, values)]
+    return f"[{', '.join(listed)}][number % {len(listed)}]"
 
 
 def text(field: Field) -> str:
@@ -176,7 +181,7 @@ def text(field: Field) -> str:
             raise ProjectError(
                 f"{field.name}: no text was found that matches {field.pattern} and its lengths"
             )
-        return f"[{', '.join(map(spelling.literal, found))}][number % {len(found)}]"
+        return chosen(found)
     head, tail = field.name.replace("_", " ") + " ", ""
     if field.text is Text.EMAIL:
         head, tail = "ann", "@example.com" if most is None or most >= 20 else "@b.io"

@@ -86,7 +86,8 @@ def scalar(entity: Entity, field: Field) -> str:
         return text_type(field)
     limits = bounds(field)
     if field.type is Type.DECIMAL:
-        return f"Annotated[Decimal, Exact({', '.join([str(field.digits), str(field.places), *limits])})]"
+        exact = ", ".join([str(field.digits), str(field.places), *limits])
+        return f"Annotated[Decimal, Exact({exact})]"
     if field.type is Type.INT and limits:
         return f"Annotated[int, Whole({', '.join(limits)})]"
     if field.type is Type.FLOAT and limits:
@@ -95,7 +96,7 @@ def scalar(entity: Entity, field: Field) -> str:
 
 
 def text_type(field: Field) -> str:
-    """The type of a text. The bounds of one with a pattern stand in it, but a list's are its own."""
+    """The type of a text. The bounds of one with a pattern stand in it; a list's are the list's."""
     limits = [] if field.is_list else lengths(field)
     if field.text is None and field.pattern is None:
         return "Text"
@@ -132,21 +133,18 @@ def column_type(entity: Entity, field: Field) -> str | None:
     if field.is_list:
         item = column_type(entity, replace(field, is_list=False)) or ITEMS[field.type]
         return f"sa.ARRAY({item if item.endswith(')') else f'{item}()'})"
-    match field.type:
-        case Type.INT:
-            return "sa.BigInteger"
-        case Type.DECIMAL:
-            return f"sa.Numeric({field.digits}, {field.places})"
-        case Type.DATETIME:
-            return "sa.DateTime(timezone=True)"
-        case Type.JSON:
-            return "JSONB"
-        case Type.ENUM:
-            kind = enum_class(entity, field)
-            return f'native_enum({kind}, "{enum_type(entity, field)}")'
-    return None
+    if field.type is Type.DECIMAL:
+        return f"sa.Numeric({field.digits}, {field.places})"
+    if field.type is Type.ENUM:
+        return f'native_enum({enum_class(entity, field)}, "{enum_type(entity, field)}")'
+    return COLUMNS.get(field.type)
 
 
+COLUMNS = {
+    Type.INT: "sa.BigInteger",
+    Type.DATETIME: "sa.DateTime(timezone=True)",
+    Type.JSON: "JSONB",
+}
 ITEMS = {
     Type.STR: "sa.Text",
     Type.FLOAT: "sa.Float",
@@ -161,23 +159,22 @@ def default(entity: Entity, field: Field, value: object) -> str:
     """The default as Python has it."""
     if isinstance(value, list):
         return f"[{', '.join(default(entity, field, each) for each in value)}]"
-    text = str(value)
-    match field.type:
-        case Type.STR:
-            return json.dumps(text, ensure_ascii=False)
-        case Type.DECIMAL:
-            return f'Decimal("{text}")'
-        case Type.DATE:
-            return f'date.fromisoformat("{text}")'
-        case Type.DATETIME:
-            return f'datetime.fromisoformat("{text}")'
-        case Type.TIME:
-            return f'time.fromisoformat("{text}")'
-        case Type.UUID | Type.REF:
-            return f'UUID("{text}")'
-        case Type.ENUM:
-            return f"{enum_class(entity, field)}.{member(text)}"
+    if field.type is Type.STR:
+        return json.dumps(value, ensure_ascii=False)
+    if field.type is Type.ENUM:
+        return f"{enum_class(entity, field)}.{member(str(value))}"
+    if value is not None and field.type in DEFAULTS:
+        return DEFAULTS[field.type].format(value)
     return repr(value)
+
+
+DEFAULTS = {
+    Type.DECIMAL: 'Decimal("{}")',
+    Type.DATE: 'date.fromisoformat("{}")',
+    Type.DATETIME: 'datetime.fromisoformat("{}")',
+    Type.TIME: 'time.fromisoformat("{}")',
+    Type.UUID: 'UUID("{}")',
+}
 
 
 def server_default(field: Field, value: object) -> str:

@@ -1,4 +1,4 @@
-"""An entity → the texts of all the files that are new or changed. Nothing in the service is written.
+"""An entity → the texts of all files that are new or changed. The service is not written to.
 
 The work is done in a copy of the service, whose Python, Alembic and ruff say how it is written.
 """
@@ -33,7 +33,6 @@ def texts(
     *,
     date: str,
     revision: str = "",
-    message: str = "",
 ) -> dict[str, str]:
     """Every new and every changed file of a new entity, by its path in the service, as it is then.
 
@@ -50,7 +49,7 @@ def texts(
             migration.Migration(
                 step="create",
                 table=entity.plural,
-                message=message or f"add {entity.words}",
+                message=f"add {entity.words}",
                 date=date,
                 revision=revision,
             ),

@@ -49,31 +49,35 @@ def wrong(field: Field) -> list[str]:
 
 def wrong_value(field: Field) -> list[str]:
     """What is no value of the type, or outside its bounds."""
-    match field.type:
-        case Type.STR:
-            return wrong_text(field)
-        case Type.INT:
-            return ['"1"', "0.5", "True", str(MOST + 1), *outside(field, Decimal(1))]
-        case Type.FLOAT:
-            return ['"1"', "True", *outside(field, Decimal("0.5"))]
-        case Type.DECIMAL:
-            step = Decimal(10) ** -field.places
-            finer = f"{step / 10:f}"
-            most = f"{10 ** (field.digits - field.places)}"
-            return ['"1"', "True", finer, most, *outside(field, step)]
-        case Type.BOOL:
-            return ["1", '"true"']
-        case Type.DATE:
-            return ["1", '"2026-02-30"']
-        case Type.DATETIME:
-            return ["1", '"2026-01-02T12:00:00"']
-        case Type.TIME:
-            return ["1", '"24:00"']
-        case Type.JSON:
-            return ["[1]", '"x"', r'{"nul": "\0"}']
-        case Type.ENUM:
-            return ["1", spelling.literal("_".join(field.values) + "_")]
-    return ["1", '"x"']
+    if field.type is Type.STR:
+        return wrong_text(field)
+    if field.type in {Type.INT, Type.FLOAT, Type.DECIMAL}:
+        return wrong_number(field)
+    if field.type is Type.ENUM:
+        return ["1", spelling.literal("_".join(field.values) + "_")]
+    return SIMPLE[field.type]
+
+
+SIMPLE = {
+    Type.BOOL: ["1", '"true"'],
+    Type.DATE: ["1", '"2026-02-30"'],
+    Type.DATETIME: ["1", '"2026-01-02T12:00:00"'],
+    Type.TIME: ["1", '"24:00"'],
+    Type.JSON: ["[1]", '"x"', r'{"nul": "\0"}'],
+    Type.UUID: ["1", '"x"'],
+    Type.REF: ["1", '"x"'],
+}
+
+
+def wrong_number(field: Field) -> list[str]:
+    """What is no number of the type, or outside its bounds."""
+    if field.type is Type.INT:
+        return ['"1"', "0.5", "True", str(MOST + 1), *outside(field, Decimal(1))]
+    if field.type is Type.FLOAT:
+        return ['"1"', "True", *outside(field, Decimal("0.5"))]
+    step = Decimal(10) ** -field.places
+    finer, most = f"{step / 10:f}", str(10 ** (field.digits - field.places))
+    return ['"1"', "True", finer, most, *outside(field, step)]
 
 
 def outside(field: Field, step: Decimal) -> list[str]:
