@@ -13,7 +13,6 @@ from pathlib import Path
 
 from infra.project import ProjectError
 
-# Beside the code that it changes, hidden, and in no image: see the service's .gitignore.
 JOURNAL = ".entity.json"
 
 type Texts = Mapping[str, str | None]
@@ -64,7 +63,8 @@ def recover(folder: Path) -> list[str]:
 def undo(folder: Path, before: Texts) -> None:
     """Puts files back as they were, and takes the journal away last."""
     for path, text in before.items():
-        write(folder / path, text)
+        if current(folder / path) != text:
+            write(folder / path, text)
     (folder / JOURNAL).unlink(missing_ok=True)
 
 

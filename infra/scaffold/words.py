@@ -275,21 +275,27 @@ ALSO_MODIFIERS = {
 def set_on(found: Declared, name: str, value: Word) -> Field:
     """The field with what the modifier says; a default waits until all of them are known."""
     made = found.field
-    if name in {"unique", "index"}:
-        return replace(
-            made, unique=made.unique or name == "unique", index=made.index or name == "index"
-        )
-    if name in {"email", "url"}:
-        return replace(made, text=Text(name))
-    if name == "pattern":
-        return replace(made, pattern=unquoted(value))
-    if name == "on_delete":
-        return replace(made, on_delete=rule_of(found.declaration, value))
-    if name in BOUNDS:
-        return with_bound(found, name, value)
-    if name == "default":
-        return made
-    number = whole(found.declaration, value, name)
+    match name:
+        case "unique":
+            made = replace(made, unique=True)
+        case "index":
+            made = replace(made, index=True)
+        case "email" | "url":
+            made = replace(made, text=Text(name))
+        case "pattern":
+            made = replace(made, pattern=unquoted(value))
+        case "on_delete":
+            made = replace(made, on_delete=rule_of(found.declaration, value))
+        case "min" | "max" | "digits" | "places":
+            made = with_count(found, name, value)
+        case "gt" | "ge" | "lt" | "le":
+            made = with_bound(found, name, value)
+    return made
+
+
+def with_count(found: Declared, name: str, value: Word) -> Field:
+    """The field with a number of characters, items or digits. Raises ProjectError."""
+    made, number = found.field, whole(found.declaration, value, name)
     return replace(
         made,
         maximum=number if name == "max" else made.maximum,
