@@ -112,6 +112,10 @@ def head(declaration: Declaration, words: list[Word]) -> tuple[Word, Word, list[
         before, first, rest = first.text, rest[0], rest[1:]
         kind = first.after(1)
     elif not colon:
+        modifier, equals, _ = before.partition("=")
+        if (equals and modifier in SETTINGS) or before in FLAGS:
+            said = f"“{before}” stands alone: put a field and all that holds for it in one pair of"
+            raise declaration.refuse(first, f'{said} quotes, as in "price:Decimal gt=0"')
         said = f"“{before}” has no type: {HOW}"
         raise declaration.refuse(first, f"{said}; did you mean {before}:str?")
     else:

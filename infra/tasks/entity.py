@@ -111,7 +111,8 @@ def rule_of(entity: "Entity", each: "Declared") -> "OnDelete":
 
     field, rules = each.field, rules_of(each.field)
     if not sys.stdin.isatty():
-        say(f"{field.name}: on_delete=restrict, which was not said; the others: {rules[1:]}")
+        others = " or ".join(rules[1:])
+        say(f"{field.name}: on_delete=restrict, as none was said (it could be {others})")
         return OnDelete.RESTRICT
     say(f"When a {field.target} is deleted that a {entity.words} refers to:")
     meanings = {
