@@ -49,7 +49,8 @@ def load_environment(config: Config, script: ScriptDirectory) -> ModuleType:
     """The service's db/env.py, run as for `--sql` without a migration: it asks no database."""
     config.output_buffer = StringIO()
     with EnvironmentContext(config, script, fn=lambda *_: [], as_sql=True, starting_rev=None):
-        return load_python_file(script.dir, "env.py")
+        module: ModuleType = load_python_file(script.dir, "env.py")
+    return module
 
 
 def new_types(table: sa.Table, columns: list[str]) -> list[sa.Enum]:
@@ -104,7 +105,7 @@ def write(
     heads = script.get_heads()
     revision = given["revision"] or derived(heads, bodies)
     date = datetime.fromisoformat(given["date"])
-    script._generate_create_date = lambda: date  # type: ignore[method-assign]
+    script._generate_create_date = lambda: date
     made = script.generate_revision(
         revision,
         given["message"],

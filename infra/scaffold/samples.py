@@ -34,8 +34,7 @@ def words(entity: Entity) -> dict[str, object]:
     return {
         "imports": test_imports(entity, refs),
         "parents": parents,
-        "samples": samples
-        + [(each.attribute, "None") for each in refs if is_apart(entity, each)],
+        "samples": samples + [(each.attribute, "None") for each in refs if is_apart(entity, each)],
         "changed": [attribute for attribute, _ in samples],
         "counted": any("number" in value for _, value in samples),
         "right": [(each.attribute, value) for each in inside for value in right(each)],

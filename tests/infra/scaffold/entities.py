@@ -1,15 +1,9 @@
 """Entities that the tests generate: the template's example, and ten with every type of field."""
 
 from infra.scaffold.entity import Entity, Field, OnDelete, Text, Type
+from infra.scaffold.template import FIELDS
 
-ITEM = Entity(
-    "item",
-    "items",
-    (
-        Field("name", Type.STR, unique=True, minimum=1, maximum=255),
-        Field("description", Type.STR, optional=True, maximum=1000),
-    ),
-)
+ITEM = Entity("item", "items", FIELDS)
 
 CATEGORY = Entity(
     "category",
