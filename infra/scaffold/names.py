@@ -33,8 +33,21 @@ def engine() -> inflect.engine:
     return inflect.engine()
 
 
-# What inflect takes for a word that it is not, or that people in our trade say otherwise.
-TRADE = {"criterium": "criteria", "staff": "staff", "datum": "data"}
+# Words that inflect has another plural for than the template's example (local_extensions.plural):
+# an entity has the same one whichever way it is made.
+OTHERS = dict(
+    re.findall(
+        r"(\w+):(\w+)",
+        """
+    addendum:addenda appendix:appendices automaton:automata cactus:cacti corpus:corpora
+    craft:crafts curriculum:curricula epoch:epochs feedback:feedback fungus:fungi
+    goods:goods hardware:hardware hoof:hooves larva:larvae matrix:matrices means:means
+    medium:media memorandum:memoranda metadata:metadata monarch:monarchs passerby:passersby
+    quantum:quanta radius:radii software:software spectrum:spectra symposium:symposia
+    tech:techs thief:thieves vertex:vertices vortex:vortices
+    """,
+    )
+)
 
 
 def plural(name: str) -> str:
@@ -44,7 +57,7 @@ def plural(name: str) -> str:
     if parted is None:
         return f"{name}s"
     word, digits = parted.groups()
-    found = TRADE.get(word) or engine().plural_noun(word) or word
+    found = OTHERS.get(word) or engine().plural_noun(word) or word
     return f"{head}{underscore}{found if not digits else word + digits + 's'}"
 
 

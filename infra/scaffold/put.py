@@ -92,7 +92,7 @@ def current(path: Path) -> str | None:
     """A file's text, its line ends as they are; None when it is not there."""
     try:
         return path.read_bytes().decode("utf-8")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
 
 

@@ -99,8 +99,8 @@ def check_alone(model: Model, existing: Existing) -> None:
 
 
 def fresh_migrations(model: Model, existing: Existing) -> list[Migration]:
-    """The entity's migrations, the newest first, when nobody else can have them: git knows none of
-    them, and no other follows."""
+    """The entity's migrations, the newest first, when nobody else can have them: no commit has one
+    of them, and no other follows."""
     mine = dropped.of_table(model.table, existing)
     if not mine or not any(creates(each, model.table) for each in mine):
         return []
@@ -119,16 +119,14 @@ def creates(migration: Migration, table: str) -> bool:
 
 
 def is_known(path: Path, folder: Path) -> bool:
-    """Whether git has the file, in its index or a commit; without git, nobody can say: it has."""
+    """Whether a commit has the file; without git nobody can say, and it may."""
     if shutil.which("git") is None:
         return True
     inside = ["git", "-C", str(folder), "rev-parse", "--is-inside-work-tree"]
     if subprocess.run(inside, capture_output=True, check=False).returncode:
         return True
     ask = ["git", "-C", str(folder), "log", "--all", "--format=%h", "-1", "--", str(path)]
-    logged = subprocess.run(ask, capture_output=True, check=False).stdout.strip()
-    listed = ["git", "-C", str(folder), "ls-files", "--", str(path)]
-    return bool(logged or subprocess.run(listed, capture_output=True, check=False).stdout.strip())
+    return bool(subprocess.run(ask, capture_output=True, check=False).stdout.strip())
 
 
 def table_left(name: str, snake: str, existing: Existing) -> Removal:

@@ -34,13 +34,13 @@ POSTGRESQL_WORDS = words("""
 SERVICE_NAMES = words("""
     about alembic_version api_contract app base base_repository behind_a_pooler body_flood browser
     caller class_injection config cors database database_outage database_pool database_query
-    database_session db docs error errors forwarded health hostile_requests http_client issuer_keys
-    kept_secrets layers logger main metric metrics migration migration_run migrations page
-    request_limits response server server_shutdown src tests tracer
+    database_session db docs error errors field_types forwarded health hostile_requests http_client
+    issuer_keys kept_secrets layers logger main metric metrics migration migration_run migrations
+    page request_limits response server server_shutdown src tests tracer
 """)
 SERVICE_CLASSES = words("""
-    APIRouter Annotated BaseError BaseInput BaseRow Depends ErrorResponse Field Logger Page
-    PageQuery Paging Response Sequence Service Text UUID
+    APIRouter Annotated BaseError BaseInput BaseRow Depends ErrorResponse Field Literal Logger Page
+    PageQuery Paging Query Response Sequence Service StillReferencedError Text UUID
 """)
 # Beside the hook's, what only a command's entity stands beside: the types of fields.
 FIELD_TYPES = words("""
