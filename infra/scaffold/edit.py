@@ -39,6 +39,26 @@ def register(path: str, source: str, module: str, names: Sequence[str]) -> str:
     return with_items(path, tree, "__all__", [f'"{name}"' for name in exported], by_hand).code
 
 
+def register_names(path: str, source: str, module: str, names: Sequence[str]) -> str:
+    """Has a layer's `__init__` hand on more names of a module that it imports already.
+
+    Raises ProjectError where it does not.
+    """
+    if not names:
+        return source
+    tree = parse(path, source)
+    for each in tree.body:
+        if imported_module(each) == module:
+            have = imported_names(each)
+            (new,) = cst.parse_module(import_of(module, sorted({*have, *names}))).body
+            old = cst.ensure_type(each, cst.SimpleStatementLine)
+            new = new.with_changes(leading_lines=old.leading_lines)
+            tree = cst.ensure_type(tree.deep_replace(each, new), cst.Module)
+            by_hand = f"write {', '.join(names)} there by hand"
+            return with_items(path, tree, "__all__", [f'"{each}"' for each in names], by_hand).code
+    raise ProjectError(f"{path}: it imports nothing of {module}; import {', '.join(names)} by hand")
+
+
 def add_to(path: str, source: str, variable: str, names: Iterable[str]) -> str:
     """Adds names to the list or tuple that a variable is, in the order of the others.
 

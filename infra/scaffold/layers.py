@@ -64,16 +64,7 @@ def enums(entity: Entity) -> list[Field]:
 def model(entity: Entity, tables: Mapping[str, str]) -> str:
     """The models: what a caller writes, the table, and what a caller reads."""
     words = {
-        "enums": [
-            {
-                "class_name": spelling.enum_class(entity, each),
-                "words": each.name.replace("_", " "),
-                "members": [
-                    (spelling.member(value), spelling.literal(value)) for value in each.values
-                ],
-            }
-            for each in enums(entity)
-        ],
+        "enums": [enum_text(entity, each) for each in enums(entity)],
         "base_lines": [
             spelling.base_line(entity, each, tables.get(each.target, entity.plural))
             for each in entity.fields
@@ -85,6 +76,16 @@ def model(entity: Entity, tables: Mapping[str, str]) -> str:
     return render("model", entity, imports=imports.lines(text), **words)
 
 
+def enum_text(entity: Entity, field: Field) -> str:
+    """The class of an enum's values."""
+    members = [
+        f"    {spelling.member(value)} = {spelling.literal(value)}" for value in field.values
+    ]
+    what = f"What the {field.name.replace('_', ' ')} of a {entity.words} can be."
+    name = spelling.enum_class(entity, field)
+    return "\n".join([f"class {name}(StrEnum):", f'    """{what}"""', "", *members, ""])
+
+
 def query(entity: Entity) -> str:
     """What lists can be filtered and sorted by."""
     listed = [each for each in entity.fields if spelling.is_listed_by(entity, each)]
@@ -93,7 +94,7 @@ def query(entity: Entity) -> str:
             f"{each.attribute}: {spelling.query_type(entity, each)} | None = None"
             for each in listed
         ],
-        "sorts": ", ".join(f'"{each.attribute}", "-{each.attribute}"' for each in listed),
+        "sort_line": spelling.sort_line([each.attribute for each in listed]),
     }
     own = {spelling.enum_class(entity, each): "src.models" for each in enums(entity)}
     text = render("query", entity, imports="", **words)

@@ -27,8 +27,9 @@ class Migration:
     columns: tuple[str, ...] = ()
     revision: str = ""
     """Its id; made of what it does and what it comes after, when it is empty."""
-    after: str = ""
-    """The revision that it comes after; the newest, when it is empty."""
+    up: str = ""
+    """What it does, in Python, where `step` is "text"; and what undoes it."""
+    down: str = ""
 
 
 def write(room: Path, folder: Path, migration: Migration) -> str:

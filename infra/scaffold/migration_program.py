@@ -39,10 +39,13 @@ def main() -> None:
         opts={"target_metadata": SQLModel.metadata},
     )
     table = SQLModel.metadata.tables[given["table"]]
-    types = new_types(table, given["columns"])
+    if given["step"] == "text":
+        write(script, given, [given["up"], given["down"]])
+        return
     up, down = STEPS[given["step"]](table, given["columns"])
+    types = new_types(table, given["columns"])
     down = [*down, *(ops.ExecuteSQLOp(f"DROP TYPE {each.name}") for each in types)]
-    write(script, environment, context, given, (up, down))
+    write(script, given, rendered(environment, context, (up, down)))
 
 
 def load_environment(config: Config, script: ScriptDirectory) -> ModuleType:
@@ -77,17 +80,28 @@ def sorted_indexes(table: sa.Table) -> list[sa.Index]:
     return sorted(table.indexes, key=lambda index: str(index.name))
 
 
-STEPS = {"create": create}
+def add(table: sa.Table, columns: list[str]) -> Step:
+    """New columns, with the checks of what they refer to for what is written from now on."""
+    up: list[ops.MigrateOperation] = []
+    for each in new_types(table, columns):
+        values = ", ".join(f"'{value}'" for value in each.enums)
+        up.append(ops.ExecuteSQLOp(f"CREATE TYPE {each.name} AS ENUM ({values})"))
+    new = [column for column in table.columns if column.name in columns]
+    up += [ops.AddColumnOp.from_column(column) for column in new]
+    keys = [key for column in new for key in column.foreign_keys]
+    for key in keys:
+        made = ops.CreateForeignKeyOp.from_constraint(key.constraint)
+        made.kw["postgresql_not_valid"] = True
+        up.append(made)
+    down = [ops.DropColumnOp(table.name, column.name) for column in reversed(new)]
+    return up, [*down]
 
 
-def write(
-    script: ScriptDirectory,
-    environment: ModuleType,
-    context: MigrationContext,
-    given: dict[str, Any],
-    step: Step,
-) -> None:
-    """Renders the operations and writes the file."""
+STEPS = {"create": create, "add": add}
+
+
+def rendered(environment: ModuleType, context: MigrationContext, step: Step) -> list[str]:
+    """The upgrade and the downgrade in Python, after what db/env.py does to them."""
     up, down = step
     draft = ops.MigrationScript(
         rev_id=None,
@@ -97,10 +111,14 @@ def write(
     )
     if (rewrite := getattr(environment, "writer", None)) is not None:
         rewrite.process_revision_directives(context, (), [draft])
-    bodies = [
+    return [
         by_line(render_python_code(each, migration_context=context))
         for each in (draft.upgrade_ops, draft.downgrade_ops)
     ]
+
+
+def write(script: ScriptDirectory, given: dict[str, Any], bodies: list[str]) -> None:
+    """Writes the file."""
     uses_dialect = any("postgresql." in each for each in bodies)
     heads = script.get_heads()
     revision = given["revision"] or derived(heads, bodies)
@@ -109,7 +127,7 @@ def write(
     made = script.generate_revision(
         revision,
         given["message"],
-        head=given["after"] or "head",
+        head="head",
         refresh=False,
         upgrades=bodies[0],
         downgrades=bodies[1],

@@ -22,11 +22,11 @@ RULES = {
 }
 
 
-def words(entity: Entity) -> dict[str, object]:
+def words(entity: Entity, *, apart: bool = False) -> dict[str, object]:
     """What templates/test.py.jinja needs. Raises ProjectError for a field of which the tests could
-    not make enough rows, or find a text for its pattern."""
+    not make enough rows, or find a text for its pattern. `apart`: a new row refers to nothing."""
     judge(entity)
-    inside = [each for each in entity.fields if not is_apart(entity, each)]
+    inside = [each for each in entity.fields if not is_apart(entity, each, apart)]
     parents = [each for each in inside if each.type is Type.REF]
     refs = [each for each in entity.fields if each.type is Type.REF]
     samples = [(each.attribute, sample(each)) for each in inside]
@@ -34,7 +34,7 @@ def words(entity: Entity) -> dict[str, object]:
     return {
         "imports": test_imports(entity, refs),
         "parents": parents,
-        "samples": samples + [(each.attribute, "None") for each in refs if is_apart(entity, each)],
+        "samples": samples + [(each.attribute, "None") for each in refs if each not in inside],
         "changed": [attribute for attribute, _ in samples],
         "counted": any("number" in value for _, value in samples),
         "right": [(each.attribute, value) for each in inside for value in right(each)],
@@ -60,7 +60,7 @@ def words(entity: Entity) -> dict[str, object]:
             }
             for each in refs
         ],
-        "referred": [referred(entity, each) for each in refs],
+        "referred": [referred(entity, each, each not in inside) for each in refs],
         "required": [
             each.attribute for each in inside if not each.optional and not each.has_default
         ],
@@ -83,9 +83,9 @@ def judge(entity: Entity) -> None:
             )
 
 
-def is_apart(entity: Entity, field: Field) -> bool:
+def is_apart(entity: Entity, field: Field, all_refs: bool) -> bool:
     """Whether a new row's sample leaves it out: one of itself, which would never end."""
-    return field.type is Type.REF and field.target == entity.class_name
+    return field.type is Type.REF and (all_refs or field.target == entity.class_name)
 
 
 def quoted(names: Iterable[str]) -> str:
@@ -98,16 +98,17 @@ def snake(class_name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", class_name).lower()
 
 
-def referred(entity: Entity, field: Field) -> dict[str, object]:
+def referred(entity: Entity, field: Field, apart: bool) -> dict[str, object]:
     """What the test of a reference's on-delete rule needs."""
     own = field.target == entity.class_name
+    create = "create" if own else f"create_{snake(field.target)}"
     return {
         "name": field.name,
         "attribute": field.attribute,
         "own": own,
         "rule": RULES[field.on_delete],
         "url": "URL" if own else f"{snake(field.target).upper()}_URL",
-        "apart": "other = await create(client)" if own else "",
+        "apart": f"other = await {create}(client)" if apart else "",
     }
 
 

@@ -6,6 +6,7 @@ What a type accepts is said by the service's own `src/models/field_types.py`; he
 import json
 import re
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from infra.scaffold.entity import Entity, Field, OnDelete, Text, Type
 
@@ -242,9 +243,18 @@ def is_listed_by(entity: Entity, field: Field) -> bool:
     return field.is_indexed or field.attribute in {group[0] for group in entity.unique}
 
 
+def sort_line(names: list[str]) -> str:
+    """The field `sort` of a query: each column, and each from the highest."""
+    listed = ", ".join(f'"{name}", "-{name}"' for name in names)
+    return f"sort: Literal[{listed}] | None = None"
+
+
 def sent_default(field: Field) -> str:
     """The default as an answer has it, in Python; "None" when there is none."""
     value = field.default if field.has_default else None
+    if field.type is Type.DATETIME and value is not None:
+        moment = datetime.fromisoformat(str(value)).astimezone(UTC)
+        return f'"{moment.isoformat().replace("+00:00", "Z")}"'
     if field.type is not Type.DECIMAL or value is None:
         return repr(value)
     return str(value) if not isinstance(value, list) else f"[{', '.join(map(str, value))}]"
