@@ -74,10 +74,16 @@ def unregister(path: str, source: str, module: str, variable: str = "__all__") -
     tree = parse(path, source)
     gone: set[str] = set()
     body: list[cst.BaseStatement | cst.SimpleStatementLine] = []
+    above: Sequence[cst.EmptyLine] = ()
     for each in tree.body:
         if imported_module(each) == module:
             gone |= imported_names(each)
+            above = above or cst.ensure_type(each, cst.SimpleStatementLine).leading_lines
             continue
+        if isinstance(each, cst.SimpleStatementLine) and above and not each.leading_lines:
+            # The blank line between the docstring and the imports.
+            each = each.with_changes(leading_lines=above)  # noqa: PLW2901
+        above = ()
         body.append(each)
     if body and tree.body and body[0] is not tree.body[0]:
         body[0] = body[0].with_changes(leading_lines=[])
@@ -201,6 +207,9 @@ def without(items: Items, texts: set[str]) -> Items:
         return items
     if kept:
         one = isinstance(items, cst.Tuple) and len(kept) == 1
+        if one and "#" not in code(items):
+            # The formatter has a tuple of one on one line.
+            return cst.ensure_type(cst.parse_expression(f"({code(kept[0].value)},)"), cst.Tuple)
         last = items.elements[-1].comma
         kept[-1] = kept[-1].with_changes(comma=cst.Comma() if one else last)
     return items.with_changes(elements=kept)

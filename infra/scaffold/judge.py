@@ -36,6 +36,35 @@ def entity_of(
     return entity
 
 
+def added_to(name: str, declared: Sequence[Declared], existing: Existing) -> Entity:
+    """The entity that is there with the new fields alone. Raises ProjectError."""
+    snake = class_of(name)
+    model = existing.by_class.get(name)
+    if model is None:
+        close = nearest(name, existing.by_class)
+        known = f"did you mean {close}?" if close else f"it has {', '.join(existing.by_class)}"
+        raise ProjectError(f"--add {name}: the service has no such entity; {known} {NOTHING}")
+    if not declared:
+        raise ProjectError(f"--add {name}: which fields? As in “weight:float?”; {NOTHING}")
+    check_heads(existing)
+    added = Entity(snake, model.table, tuple(each.field for each in declared))
+    seen = {*model.attributes}
+    for each in declared:
+        check_field(added, each, existing, seen)
+        seen.add(each.field.attribute)
+        refuse_unfillable(each)
+    return added
+
+
+def refuse_unfillable(each: Declared) -> None:
+    """A field that the rows which are there could not have."""
+    if not each.field.optional and not each.field.has_default:
+        likely = "behind the type, or default="
+        raise each.refuse(
+            f"the rows that are there have no {each.field.attribute}; write ? {likely}"
+        )
+
+
 def class_of(name: str) -> str:
     """The name in snake_case of an entity's class. Raises ProjectError with the nearest class."""
     snake = names.snake(name)
@@ -86,6 +115,11 @@ def check_name(name: str, snake: str, table: str, existing: Existing) -> None:
     clash = sorted(made & frozenset().union(*existing.exported.values()))
     if clash:
         raise ProjectError(f"{name}: the service has its own {clash[0]}; {NOTHING}")
+    check_heads(existing)
+
+
+def check_heads(existing: Existing) -> None:
+    """Raises ProjectError when it is not plain which migration the new one follows."""
     if len(existing.heads) > 1:
         heads = ", ".join(each.revision for each in existing.heads)
         raise ProjectError(

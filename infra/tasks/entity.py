@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 HELP = {
     "plural": "Its plural, which names the table and the routes. Default: the English one.",
     "unique": "Fields that are unique together: --unique category,name. May be given again.",
+    "add": "The entity that gets the fields: its layers, tests and migrations are changed.",
     "dry-run": "Show what would change as a diff, and write nothing.",
     "remove": "The entity to remove: its files, and what hands them on.",
     "yes": "Do not ask before --remove.",
@@ -44,6 +45,7 @@ def entity(  # noqa: PLR0913, PLR0917
     plural: str = "",
     unique: list[str] | None = None,
     dry_run: bool = False,
+    add: str = "",
     remove: str = "",
     yes: bool = False,
     no_checks: bool = False,
@@ -59,22 +61,31 @@ def entity(  # noqa: PLR0913, PLR0917
     project = Project.find(service)
     with terminated_is_interrupted():
         recover(project)
+        refuse_mixed(words, plural, unique or [], add, remove)
         if remove:
-            if words or plural or unique:
-                raise ProjectError(f"--remove {remove}: it takes no fields and no other option")
             leave(project, remove, yes=yes, dry_run=dry_run)
             return
-        if not words:
-            raise ProjectError(f"which entity, with which fields? As in: {USAGE}")
-        name, *fields = words
-        found, existing = decide(project, name, fields, plural, unique or [])
-        texts = written(project, found, existing)
+        name, fields = (add, words) if add else (words[0], words[1:])
+        found, existing = decide(project, name, fields, plural, unique or [], is_added=bool(add))
+        texts = written(project, found, existing, is_added=bool(add))
         if dry_run:
             show(project, texts)
             return
         put(project, texts)
     if not no_checks:
         check(project, found, texts)
+
+
+def refuse_mixed(
+    words: Sequence[str], plural: str, unique: Sequence[str], add: str, remove: str
+) -> None:
+    """Raises ProjectError for words that don't belong together."""
+    if remove and (words or plural or unique or add):
+        raise ProjectError(f"--remove {remove}: it takes no fields, and no other option but --yes")
+    if add and (plural or unique):
+        raise ProjectError(f"--add {add}: --plural and --unique are for a new entity")
+    if not (words or add or remove):
+        raise ProjectError(f"which entity, with which fields? As in: {USAGE}")
 
 
 def recover(project: Project) -> None:
@@ -85,8 +96,14 @@ def recover(project: Project) -> None:
         say(f"{path} is as it was before the command that was killed")
 
 
-def decide(
-    project: Project, name: str, fields: Sequence[str], plural: str, unique: Sequence[str]
+def decide(  # noqa: PLR0913
+    project: Project,
+    name: str,
+    fields: Sequence[str],
+    plural: str,
+    unique: Sequence[str],
+    *,
+    is_added: bool,
 ) -> "tuple[Entity, Existing]":
     """The entity of the words, and what the service has; asks what was not said."""
     from dataclasses import replace
@@ -95,7 +112,10 @@ def decide(
 
     there = existing.read(project.folder)
     declared = [words.parse(text) for text in fields]
-    found = judge.entity_of(name, declared, there, plural, unique)
+    if is_added:
+        found = judge.added_to(name, declared, there)
+    else:
+        found = judge.entity_of(name, declared, there, plural, unique)
     rules = {each.field.name: rule_of(found, each) for each in judge.unsaid_rules(declared)}
     chosen = tuple(
         replace(each, on_delete=rules.get(each.name, each.on_delete)) for each in found.fields
@@ -139,13 +159,16 @@ def asked(question: str) -> str:
         return ""
 
 
-def written(project: Project, entity: "Entity", existing: "Existing") -> "Texts":
+def written(project: Project, entity: "Entity", existing: "Existing", *, is_added: bool) -> "Texts":
     """The texts of all files, in the service's own words."""
-    from infra.scaffold import write
+    from infra.scaffold import add, write
     from infra.scaffold.migration import now
 
+    date = now().isoformat()
     with step("writing its files and migration"):
-        return write.texts(entity, existing.tables, project.folder, date=now().isoformat())
+        if is_added:
+            return add.add_texts(entity, existing.tables, project.folder, date=date)
+        return write.texts(entity, existing.tables, project.folder, date=date)
 
 
 def show(project: Project, texts: "Texts") -> None:
@@ -194,11 +217,7 @@ def check(project: Project, entity: "Entity", texts: "Texts") -> None:
             done = project.ask(*each)
             if done.returncode:
                 line.log(done.stdout + done.stderr)
-                raise Exit(
-                    f"error: {name} failed; the files are there: mend them, or take them away"
-                    f" with invoke entity --remove {entity.class_name}",
-                    code=1,
-                )
+                raise Exit(f"error: {name} failed; the files are there to be mended", code=1)
     say(f"{entity.class_name} is ready to commit; invoke migrate brings its table")
 
 

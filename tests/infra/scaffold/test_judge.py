@@ -72,7 +72,6 @@ REFUSED: list[tuple[str, list[str], dict[str, object], str]] = [
     ("Response", ["name:str"], {}, "the service has its own response"),
     ("Number", ["name:str"], {}, "the service has its own Number"),
     ("Thing", ["name:str"], {"plural": "user"}, "PostgreSQL reserves user"),
-    ("Runtime", ["name:str"], {}, ""),
     ("AnEntityWithALongName", ["name:str"], {}, "2 to 20 letters"),
     ("Product", ["id:int"], {}, "every entity has its own id"),
     ("Product", ["class:str"], {}, "is a word of Python's; did you mean product_class?"),
@@ -98,9 +97,7 @@ REFUSED: list[tuple[str, list[str], dict[str, object], str]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("name", "fields", "options", "said"), [each for each in REFUSED if each[3]]
-)
+@pytest.mark.parametrize(("name", "fields", "options", "said"), REFUSED)
 def test_what_the_service_has_no_room_for_is_refused(
     service: Path, name: str, fields: list[str], options: dict[str, object], said: str
 ) -> None:
@@ -109,6 +106,34 @@ def test_what_the_service_has_no_room_for_is_refused(
         judged(service, name, *fields, **options)  # type: ignore[arg-type]
     assert said in str(refusal.value)
     assert before == {path: path.read_bytes() for path in service.rglob("*") if path.is_file()}
+
+
+def added(folder: Path, name: str, *fields: str) -> Entity:
+    return judge.added_to(name, [parse(text) for text in fields], existing.read(folder))
+
+
+def test_fields_are_added_to_the_table_that_is_there(service: Path) -> None:
+    made = added(service, "Category", "weight:float?", "rank:int default=0")
+    assert (made.name, made.plural) == ("category", "categories")
+    assert [each.name for each in made.fields] == ["weight", "rank"]
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "said"),
+    [
+        ("Categorie", ["weight:float?"], "did you mean Category?"),
+        ("Category", [], "which fields?"),
+        ("Category", ["name:str?"], "Category has name already"),
+        ("Category", ["weight:float"], "write ? behind the type, or default="),
+        ("Category", ["id:int?"], "every entity has its own id"),
+    ],
+)
+def test_a_field_that_cant_be_added_is_refused(
+    service: Path, name: str, fields: list[str], said: str
+) -> None:
+    with pytest.raises(ProjectError) as refusal:
+        added(service, name, *fields)
+    assert said in str(refusal.value)
 
 
 def test_a_file_that_is_there_is_not_overwritten(service: Path) -> None:
