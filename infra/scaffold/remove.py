@@ -107,7 +107,8 @@ def fresh_migrations(model: Model, existing: Existing) -> list[Migration]:
     followed: set[str] = set()
     for each in mine:
         after = {other.revision for other in existing.migrations if each.revision in other.down}
-        if after - followed or is_known(each.path, existing.folder):
+        is_shared = dropped.is_about_others(each, model.table)
+        if after - followed or is_shared or is_known(each.path, existing.folder):
             return []
         followed.add(each.revision)
     return mine

@@ -56,6 +56,28 @@ def test_a_migration_that_another_follows_is_kept(service: Path) -> None:
     assert "db/versions/aaa.py" not in found.texts
 
 
+INDEX = """revision = "bbb"
+down_revision = "aaa"
+
+
+def upgrade():
+    with op.get_context().autocommit_block():
+        op.create_index(op.f("categories_name_idx"), "categories", ["name"])
+"""
+
+
+def test_fields_that_were_added_go_with_the_entity(service: Path) -> None:
+    (service / "db/versions/bbb.py").write_text(INDEX)
+    found = remove.removal("Category", existing.read(service))
+    assert {"db/versions/aaa.py", "db/versions/bbb.py"} <= {*found.texts}
+
+
+def test_a_migration_that_is_about_another_table_too_is_kept(service: Path) -> None:
+    (service / "db/versions/bbb.py").write_text(INDEX + '    op.add_column("items", x)\n')
+    found = remove.removal("Category", existing.read(service))
+    assert not [path for path in found.texts if path.startswith("db/versions")]
+
+
 def test_one_that_others_refer_to_is_kept(service: Path) -> None:
     (service / "src/models/product_model.py").write_text(REFERS)
     with pytest.raises(ProjectError, match=r"Product refers to it with category_id"):
