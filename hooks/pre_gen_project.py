@@ -71,8 +71,9 @@ DEPENDENCIES = words("""
     google-cloud-service-usage google-cloud-sql google-cloud-storage google-crc32c
     google-resumable-media googleapis-common-protos graphql-core greenlet grimp grpc-google-iam-v1
     grpcio grpcio-status h11 harfile hatchling httpcore httptools httpx httpx-retries hypothesis
-    hypothesis-graphql identify idna import-linter iniconfig invoke jsonschema-rs librt
-    license-expression mako markdown-it-py markupsafe mdurl msgpack mypy mypy-extensions nodeenv
+    hypothesis-graphql identify idna import-linter iniconfig invoke jinja2 jsonschema-rs libcst
+    librt license-expression mako markdown-it-py markupsafe mdurl msgpack mypy mypy-extensions
+    nodeenv
     opentelemetry-api opentelemetry-exporter-http-transport opentelemetry-exporter-otlp-common
     opentelemetry-exporter-otlp-proto-common opentelemetry-exporter-otlp-proto-http
     opentelemetry-propagator-gcp opentelemetry-proto opentelemetry-sdk
@@ -80,7 +81,7 @@ DEPENDENCIES = words("""
     pip-audit pip-requirements-parser platformdirs pluggy pre-commit proto-plus protobuf psutil
     py-serializable pyasn1 pyasn1-modules pycparser pydantic pydantic-core pydantic-settings
     pygments pyjwt pyparsing pyrate-limiter pytest pytest-asyncio pytest-cov pytest-xdist
-    python-discovery python-dotenv pyyaml requests rich ruff schemathesis sortedcontainers
+    python-discovery python-dotenv pyyaml pyyaml-ft requests rich ruff schemathesis sortedcontainers
     sqlalchemy sqlmodel squawk-cli starlette tomli tomli-w types-pyyaml typing-extensions
     typing-inspection urllib3 uvicorn uvloop virtualenv watchfiles websockets werkzeug
 """)
