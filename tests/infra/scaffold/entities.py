@@ -140,6 +140,26 @@ CURRENCY_EXCHANGE_RATE = Entity(
     ),
 )
 
+# What a product gets later.
+MORE = Entity(
+    "product",
+    "products",
+    (
+        Field("weight", Type.FLOAT, optional=True),
+        Field(
+            "grade",
+            Type.ENUM,
+            values=("a", "b", "c"),
+            has_default=True,
+            default="a",
+            index=True,
+        ),
+        Field("sku", Type.STR, optional=True, unique=True, maximum=20),
+        Field("vendor", Type.REF, target="Category", optional=True),
+        Field("maker", Type.STR, has_default=True, default="us", maximum=20),
+    ),
+)
+
 # In an order in which what is referred to comes first.
 TEN = (
     CATEGORY,

@@ -42,3 +42,21 @@ def generate(
     )
     made: dict[str, str] = json.loads(service.passes("python", "-c", PROGRAM, str(given)))
     return made
+
+
+ADDING = """
+import pickle, sys
+from pathlib import Path
+from infra.scaffold.add import add_texts
+from infra.scaffold.write import write_all
+given = pickle.loads(Path(sys.argv[1]).read_bytes())
+found = add_texts(*given, Path.cwd(), date="2026-02-01T00:00:00+00:00")
+write_all(Path.cwd(), found)
+"""
+
+
+def add(service: Baked, added: Entity, room: Path) -> None:
+    """Gives an entity of the service the fields of another."""
+    given = room / "added.pickle"
+    given.write_bytes(pickle.dumps((added, TABLES)))
+    service.passes("python", "-c", ADDING, str(given))
