@@ -153,6 +153,12 @@ def check_field(entity: Entity, each: Declared, existing: Existing, seen: set[st
         )
     if field.type is Type.STR and field.is_indexed:
         check_index(each)
+    if attribute in defaults_of(entity):
+        # In the class the name would be the field's, where the default needs the type.
+        raise declaration.refuse(
+            each.name,
+            f"another field's default is a {attribute}; did you mean {entity.name}_{attribute}?",
+        )
     longest = f"{entity.plural}_{attribute}_fkey"
     if len(longest) > names.LONGEST:
         raise declaration.refuse(
@@ -162,6 +168,12 @@ def check_field(entity: Entity, each: Declared, existing: Existing, seen: set[st
         check_enum(entity, each, existing)
     if field.type is Type.REF:
         check_reference(entity, each, existing)
+
+
+def defaults_of(entity: Entity) -> set[str]:
+    """The types that a default of the entity's is made by, as Python has their names."""
+    kinds = {Type.DATE, Type.DATETIME, Type.TIME}
+    return {str(each.type) for each in entity.fields if each.has_default and each.type in kinds}
 
 
 def check_index(each: Declared) -> None:

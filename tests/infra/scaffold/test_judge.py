@@ -80,6 +80,12 @@ REFUSED: list[tuple[str, list[str], dict[str, object], str]] = [
     ("Product", ["model_dump:str"], {}, "a model has its own model_dump"),
     ("Product", ["copy:int"], {}, "a model has its own copy"),
     ("Product", ["size:int index"], {}, "a list's query has its own size"),
+    (
+        "Product",
+        ["date:date", "until:date default=2026-01-31"],
+        {},
+        "did you mean product_date?",
+    ),
     ("Product", ["name:str", "name:int"], {}, "has name already"),
     ("Product", ["category_id:int", "category:ref Category"], {}, "has category_id already"),
     ("Product", ["name:str unique"], {}, "did you mean max=255?"),
