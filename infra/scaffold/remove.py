@@ -4,6 +4,7 @@ The version that runs still uses the table, so the code goes first (docs/migrati
 that no other checkout has ever seen goes with its migration.
 """
 
+import ast
 import re
 import shutil
 import subprocess
@@ -12,11 +13,12 @@ from pathlib import Path
 
 from infra.project import ProjectError
 from infra.scaffold import dropped, judge, names, write
-from infra.scaffold.existing import Existing, Migration, Model
+from infra.scaffold.existing import Existing, Migration, Model, tree
 from infra.scaffold.put import Texts
 
 ALEMBIC = "db/alembic.ini"
 LEAVING = re.compile(r"^(leaving[ \t]*=)(.*)$", re.MULTILINE)
+OWN = {"src", "tests"}
 NOTHING = "nothing was removed"
 
 
@@ -72,30 +74,28 @@ def check_alone(model: Model, existing: Existing) -> None:
                     f" src/models/{other.name}_model.py; remove that first; {NOTHING}"
                 )
     own = {*own_files(model, existing), *(f"src/{layer}/__init__.py" for layer in write.LAYERS)}
-    modules = "|".join([*(f"{model.name}_{kind}" for kind in write.LAYERS.values())])
-    suffixes = "|".join(
-        [
-            *filter(None, judge.SUFFIXES),
-            "Query",
-            "Repository",
-            "Service",
-            "NotFoundError",
-            "AlreadyExistsError",
-        ]
-    )
-    uses = re.compile(
-        rf"\b(?:{model.class_name}(?:{suffixes})|{modules}|test_{model.name}"
-        rf"|import {model.class_name})\b"
-    )
+    modules = {f"src.{layer}.{model.name}_{kind}" for layer, kind in write.LAYERS.items()}
+    modules.add(f"tests.test_{model.name}")
+    ends = (*judge.SUFFIXES, "Query", "Repository", "Service", "NotFoundError")
+    found = {f"{model.class_name}{end}" for end in (*ends, "AlreadyExistsError")}
     for folder in ("src", "tests"):
         for path in sorted((existing.folder / folder).rglob("*.py")):
             place = path.relative_to(existing.folder).as_posix()
-            found = None if place in own else uses.search(path.read_text("utf-8"))
-            if found:
-                raise ProjectError(
-                    f"{place}: it uses {found.group().removeprefix('import ')}; take that out"
-                    f" first; {NOTHING}"
-                )
+            used = set() if place in own else imports(path, modules) & (found | modules)
+            if used:
+                raise ProjectError(f"{place}: it uses {min(used)}; take that out first; {NOTHING}")
+
+
+def imports(path: Path, modules: set[str]) -> set[str]:
+    """What a file imports of the service: names, and those of the modules."""
+    names_of: set[str] = set()
+    for each in ast.walk(tree(path)):
+        if isinstance(each, ast.ImportFrom) and (each.module or "").split(".")[0] in OWN:
+            names_of |= {alias.name for alias in each.names} | {each.module or ""}
+            names_of |= {f"{each.module}.{alias.name}" for alias in each.names} & modules
+        elif isinstance(each, ast.Import):
+            names_of |= {alias.name for alias in each.names}
+    return names_of
 
 
 def fresh_migrations(model: Model, existing: Existing) -> list[Migration]:

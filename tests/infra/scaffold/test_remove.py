@@ -90,6 +90,13 @@ def test_one_that_other_files_use_is_kept(service: Path) -> None:
         remove.removal("Category", existing.read(service))
 
 
+def test_a_class_of_the_same_name_is_no_use_of_it(service: Path) -> None:
+    (service / "tests/test_rows.py").write_text("class CategoryBase: ...\n")
+    assert (
+        remove.removal("Category", existing.read(service)).texts["tests/test_category.py"] is None
+    )
+
+
 def test_one_that_is_not_there_is_refused_with_those_that_are(service: Path) -> None:
     with pytest.raises(ProjectError, match=r"no such entity \(it has Category\)"):
         remove.removal("Product", existing.read(service))
