@@ -71,17 +71,18 @@ DEPENDENCIES = words("""
     google-cloud-service-usage google-cloud-sql google-cloud-storage google-crc32c
     google-resumable-media googleapis-common-protos graphql-core greenlet grimp grpc-google-iam-v1
     grpcio grpcio-status h11 harfile hatchling httpcore httptools httpx httpx-retries hypothesis
-    hypothesis-graphql identify idna import-linter iniconfig invoke jsonschema-rs librt
-    license-expression mako markdown-it-py markupsafe mdurl msgpack mypy mypy-extensions nodeenv
-    opentelemetry-api opentelemetry-exporter-http-transport opentelemetry-exporter-otlp-common
+    hypothesis-graphql identify idna import-linter inflect iniconfig invoke jaraco-functools jinja2
+    jsonschema-rs libcst librt license-expression mako markdown-it-py markupsafe mdurl
+    more-itertools msgpack mypy mypy-extensions nodeenv opentelemetry-api
+    opentelemetry-exporter-http-transport opentelemetry-exporter-otlp-common
     opentelemetry-exporter-otlp-proto-common opentelemetry-exporter-otlp-proto-http
     opentelemetry-propagator-gcp opentelemetry-proto opentelemetry-sdk
     opentelemetry-semantic-conventions orjson packageurl-python packaging pathspec pip pip-api
     pip-audit pip-requirements-parser platformdirs pluggy pre-commit proto-plus protobuf psutil
     py-serializable pyasn1 pyasn1-modules pycparser pydantic pydantic-core pydantic-settings
     pygments pyjwt pyparsing pyrate-limiter pytest pytest-asyncio pytest-cov pytest-xdist
-    python-discovery python-dotenv pyyaml requests rich ruff schemathesis sortedcontainers
-    sqlalchemy sqlmodel squawk-cli starlette tomli tomli-w types-pyyaml typing-extensions
+    python-discovery python-dotenv pyyaml pyyaml-ft requests rich ruff schemathesis sortedcontainers
+    sqlalchemy sqlmodel squawk-cli starlette tomli tomli-w typeguard types-pyyaml typing-extensions
     typing-inspection urllib3 uvicorn uvloop virtualenv watchfiles websockets werkzeug
 """)
 
@@ -89,14 +90,14 @@ DEPENDENCIES = words("""
 SERVICE_NAMES = words("""
     about alembic_version api_contract app base base_repository behind_a_pooler body_flood browser
     caller class_injection config cors database database_outage database_pool database_query
-    database_session db docs error errors forwarded health hostile_requests http_client issuer_keys
-    kept_secrets layers logger main metric metrics migration migration_run migrations page
-    request_limits response server server_shutdown src tests tracer
+    database_session db docs error errors field_types forwarded health hostile_requests http_client
+    issuer_keys kept_secrets layers logger main metric metrics migration migration_run migrations
+    page request_limits response server server_shutdown src tests tracer
 """)
 # The classes that stand beside an entity's own in its files.
 SERVICE_CLASSES = words("""
-    APIRouter Annotated BaseError BaseInput BaseRow Depends ErrorResponse Field Logger Page
-    PageQuery Paging Response Sequence Service Text UUID
+    APIRouter Annotated BaseError BaseInput BaseRow Depends ErrorResponse Field Literal Logger Page
+    PageQuery Paging Query Response Sequence Service StillReferencedError Text UUID
 """)
 # What the site module adds to the builtins for people at a prompt is free to take.
 BUILTINS = {*dir(builtins)} - {"copyright", "credits", "exit", "help", "license", "quit"}

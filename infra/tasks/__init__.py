@@ -13,6 +13,7 @@ from infra.tasks.destroy import destroy
 from infra.tasks.dev import dev
 from infra.tasks.doctor import doctor
 from infra.tasks.emulator import emulator
+from infra.tasks.entity import entity
 from infra.tasks.graph import graph
 from infra.tasks.image import image
 from infra.tasks.lint import lint
@@ -39,6 +40,7 @@ namespace = Collection(
     dev,
     doctor,
     emulator,
+    entity,
     graph,
     image,
     lint,

@@ -1,4 +1,4 @@
-"""`invoke docs`: rewrites what the docs take from the code, between its markers.
+"""`invoke docs`: rewrites what the docs take from the code, and the template's example entity.
 
 Of this repository only, not of a service.
 """
@@ -25,13 +25,17 @@ DOCS = Path(__file__).parents[2] / "docs"
 @task(help={"check": "Change nothing; fail when a page is out of date."})
 @friendly
 def docs(context: Context, check: bool = False) -> None:
-    """Rewrite what the docs take from the code."""
-    stale = [page for page, write in PAGES.items() if not up_to_date(DOCS / page, write(), check)]
+    """Rewrite what the docs take from the code, and the template's example."""
+    from infra.scaffold import template  # noqa: PLC0415
+
+    root = DOCS.parent
+    written = {f"docs/{page}": write() for page, write in PAGES.items()} | template.texts()
+    stale = [path for path, text in written.items() if not up_to_date(root / path, text, check)]
     if check and stale:
         complain(f"out of date: {', '.join(stale)}; run: uv run invoke docs")
         raise Exit(code=FAILED)
-    for page in stale:
-        say(f"written: docs/{page}")
+    for path in stale:
+        say(f"written: {path}")
 
 
 def up_to_date(page: Path, generated: str, check: bool) -> bool:

@@ -147,8 +147,8 @@ def test_a_column_goes_in_two_releases(baked: Bake, cloud: LocalCloud) -> None:
     environment.write_text(f"{environment.read_text('utf-8')}\n{settings}")
     cloud.passes(story.service, "provision")
     first = cloud.passes(story.service, "deploy")
-    assert "pending: 0002 (create items), expand" in first
-    assert "applied 0002: create items" in first
+    assert "pending: 0002 (add item), expand" in first
+    assert "applied 0002: add item" in first
     url = url_of(first)
     assert story.schema == "0002"
     (released,) = story.releases

@@ -41,7 +41,10 @@ BREACHES = {
         "import src.repositories.health_repository",
         "import src.services.health_service",
     ],
-    "models": ["import src.repositories.health_repository"],
+    "models": [
+        "import src.repositories.health_repository",
+        "import src.schemas.response",
+    ],
     "schemas": ["import src.services.health_service"],
     "exceptions": ["import src.models.base_model"],
 }

@@ -13,13 +13,14 @@ import asyncpg
 import pytest
 from alembic import command
 from alembic.config import Config as AlembicConfig
+from alembic.script import ScriptDirectory
 
 from src.dependencies.config import Settings, get_config
 from src.migrations.blocking import HIDDEN, describe
 from tests.conftest import ROOT, temporary_database
 
 PATIENCE_SECONDS = 60
-HEAD = "{{ '0002' if cookiecutter.__entity else '0001' }}"
+HEAD = ScriptDirectory(str(ROOT / "db")).get_current_head() or ""
 type Add = Callable[..., AlembicConfig]
 
 MIGRATION = '''"""{revision}

@@ -5,5 +5,6 @@
   "base_error": ["BaseError"],
   "caller_error": ["IssuerUnavailableError", "UnauthenticatedError"],
   "database_error": ["DatabaseUnavailableError"],
+  "reference_error": ["StillReferencedError"],
   cookiecutter.__entity ~ "_error": [class ~ "AlreadyExistsError", class ~ "NotFoundError"],
 }) }}

@@ -11,9 +11,10 @@ from sqlmodel import Field, SQLModel
 
 # PostgreSQL's text holds any character but NUL. Without an example the docs
 # page would make up one from the pattern.
+NO_NUL = r"^[^\x00]*$"
 Text = Annotated[
     str,
-    StringConstraints(pattern=r"^[^\x00]*$"),
+    StringConstraints(pattern=NO_NUL),
     Example(examples=["text"]),
 ]
 

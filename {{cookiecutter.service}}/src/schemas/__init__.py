@@ -1,21 +1,9 @@
-"""The shapes of requests and answers that are no entity's own."""
+{%- set class = cookiecutter.__entity_class -%}
+"""The shapes of requests and answers."""
 
-from src.schemas.errors import errors
-from src.schemas.faults import faults
-from src.schemas.response import (
-    ErrorResponse,
-    Page,
-    PageQuery,
-    Paging,
-    Response,
-)
-
-__all__ = [
-    "ErrorResponse",
-    "Page",
-    "PageQuery",
-    "Paging",
-    "Response",
-    "errors",
-    "faults",
-]
+{{ reexports("schemas", {
+  "errors": ["errors"],
+  "faults": ["faults"],
+  cookiecutter.__entity ~ "_query": [class ~ "Query"],
+  "response": ["ErrorResponse", "Page", "PageQuery", "Paging", "Response"],
+}) }}

@@ -1,10 +1,13 @@
 """The shapes of every answer: one item, a page of them, an error."""
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Query
 from pydantic import BaseModel, Field
+
+# Of a query: the fields that are no column's.
+NOT_COLUMNS = frozenset({"page", "size", "sort"})
 
 
 class Response[T](BaseModel):
@@ -42,7 +45,11 @@ class Page[T](BaseModel):
 
 
 class PageQuery(BaseModel, extra="forbid"):
-    """Which page: the first is 1. A parameter it does not know is refused."""
+    """Which page: the first is 1. A parameter it does not know is refused.
+
+    An entity's own query adds what rows can be chosen by, each by the name of
+    its column, and `sort`: a column, or `-column` for the highest first.
+    """
 
     page: Annotated[int, Field(ge=1, le=1_000_000)] = 1
     size: Annotated[int, Field(ge=1, le=500)] = 100
@@ -51,6 +58,17 @@ class PageQuery(BaseModel, extra="forbid"):
     def offset(self) -> int:
         """How many items come before the page."""
         return (self.page - 1) * self.size
+
+    @property
+    def chosen(self) -> dict[str, Any]:
+        """What the rows have, by its column."""
+        names = self.model_fields_set - NOT_COLUMNS
+        return {name: getattr(self, name) for name in sorted(names)}
+
+    @property
+    def order(self) -> str:
+        """What they are sorted by; "" when it was not said."""
+        return getattr(self, "sort", None) or ""
 
 
 Paging = Annotated[PageQuery, Query()]

@@ -1,0 +1,113 @@
+"""The texts of files → a service's folder, so that nothing half-made is left.
+
+What is to be written is first kept whole in a journal beside the files. A command that was killed
+is finished by the next one; one that failed or was interrupted is undone on the spot.
+"""
+
+import difflib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from infra.project import ProjectError
+
+JOURNAL = ".entity.json"
+
+type Texts = Mapping[str, str | None]
+"""The text of each file by its path in the service; None for one that goes."""
+
+
+def put(folder: Path, texts: Texts) -> None:
+    """Writes all of them, or none. Raises ProjectError for a disk that is full, or a folder that
+    can't be written to."""
+    before = {path: current(folder / path) for path in texts}
+    journal = folder / JOURNAL
+    try:
+        write(journal, json.dumps({"before": before, "after": dict(texts)}))
+        for path, text in texts.items():
+            write(folder / path, text)
+    except BaseException as error:
+        undo(folder, before)
+        if isinstance(error, OSError):
+            where = error.filename or folder
+            raise ProjectError(
+                f"{where}: {error.strerror}; all files are as they were before"
+            ) from None
+        raise
+    journal.unlink()
+
+
+def recover(folder: Path) -> list[str]:
+    """Undoes what a command that was killed had begun; the paths that are as they were again.
+
+    A file that was changed since is left as it is.
+    """
+    journal = folder / JOURNAL
+    text = current(journal)
+    if text is None:
+        return []
+    try:
+        kept = json.loads(text)
+        before, after = kept["before"], kept["after"]
+    except (ValueError, KeyError, TypeError):
+        # It was killed while it wrote the journal, before anything else.
+        journal.unlink()
+        return []
+    ours = [path for path in before if current(folder / path) == after[path] != before[path]]
+    undo(folder, {path: before[path] for path in ours})
+    return ours
+
+
+def undo(folder: Path, before: Texts) -> None:
+    """Puts files back as they were, and takes the journal away last."""
+    for path, text in before.items():
+        if current(folder / path) != text:
+            write(folder / path, text)
+    (folder / JOURNAL).unlink(missing_ok=True)
+
+
+def write(path: Path, text: str | None) -> None:
+    """Gives a file a text in one step, so that it is never there in part; None removes it."""
+    if text is None:
+        path.unlink(missing_ok=True)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.new")
+    try:
+        with beside.open("w", encoding="utf-8", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        if path.exists():
+            beside.chmod(path.stat().st_mode)
+        beside.replace(path)
+    finally:
+        with suppress(FileNotFoundError):
+            beside.unlink()
+
+
+def current(path: Path) -> str | None:
+    """A file's text, its line ends as they are; None when it is not there."""
+    try:
+        return path.read_bytes().decode("utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def diffs(folder: Path, texts: Texts) -> Iterator[str]:
+    """What would change, in the words of `git diff`."""
+    for path, text in sorted(texts.items()):
+        old, new = current(folder / path), text
+        if old == new:
+            continue
+        yield "".join(
+            line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
+            for line in difflib.unified_diff(
+                (old or "").splitlines(keepends=True),
+                (new or "").splitlines(keepends=True),
+                "/dev/null" if old is None else f"a/{path}",
+                "/dev/null" if new is None else f"b/{path}",
+            )
+        )

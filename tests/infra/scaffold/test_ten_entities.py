@@ -1,0 +1,98 @@
+"""Ten entities that refer to each other, of every type of field, in one service."""
+
+import re
+from pathlib import Path
+
+import pytest
+from pytest_cookies.plugin import Cookies  # type: ignore[import-untyped]
+
+from tests.infra.scaffold.entities import MORE, TEN
+from tests.infra.scaffold.generating import add, generate
+from tests.template.bakes import bake
+
+# Creates a row of each by the tests' own helpers, then goes down and up again.
+POPULATED = '''"""The ten on a database that has rows."""
+
+import asyncio
+from importlib import import_module
+
+import pytest
+from alembic import command
+from alembic.config import Config as AlembicConfig
+from httpx import ASGITransport, AsyncClient
+from sqlalchemy import text
+
+from src.dependencies.config import Settings, get_config
+from src.dependencies.database import create_engine
+from src.main import create_app, lifespan
+from tests.conftest import temporary_database
+
+NAMES = {names}
+
+
+async def test_down_and_up_again_with_rows(
+    settings: Settings, alembic: AlembicConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"{{settings.database.name}}_populated"
+    async with temporary_database(name):
+        monkeypatch.setenv("DATABASE__NAME", name)
+        get_config.cache_clear()
+        await asyncio.to_thread(command.upgrade, alembic, "head")
+        await populate(get_config())
+        await asyncio.to_thread(command.downgrade, alembic, "0001")
+        await asyncio.to_thread(command.upgrade, alembic, "head")
+        await asyncio.to_thread(command.check, alembic)
+        await populate(get_config())
+    monkeypatch.undo()
+    get_config.cache_clear()
+
+
+async def populate(settings: Settings) -> None:
+    """A row in each table."""
+    app = create_app(settings)
+    async with (
+        lifespan(app),
+        AsyncClient(transport=ASGITransport(app), base_url="http://t") as client,
+    ):
+        for name in NAMES:
+            await import_module(f"tests.test_{{name}}").create(client)
+    engine = create_engine(settings.database)
+    async with engine.connect() as connection:
+        for table in {tables}:
+            count = await connection.execute(text(f"SELECT count(*) FROM {{table}}"))
+            assert count.scalar_one() > 0, table
+    await engine.dispose()
+'''
+
+
+OURS = "    # What we sell it for.\n"
+
+
+def edit_as_a_team_would(folder: Path) -> None:
+    """Comments, a line of our own, a test of our own."""
+    path = folder / "src/models/product_model.py"
+    text = path.read_text("utf-8").replace("    price:", f"{OURS}    price:", 1)
+    text = text.replace("import Annotated\n", "import Annotated, ClassVar\n")
+    text = text.replace('"""The table."""\n', '"""The table."""\n\n    ours: ClassVar[int] = 1\n')
+    path.write_text(text, "utf-8")
+    with (folder / "tests/test_product.py").open("a", encoding="utf-8") as file:
+        file.write("\n\ndef test_of_ours() -> None:\n    assert URL\n")
+
+
+@pytest.mark.long
+def test_the_service_of_ten_entities_passes_all_there_is(cookies: Cookies, tmp_path: Path) -> None:
+    service = bake(cookies, tmp_path, entity="none")
+    generate(service, TEN, tmp_path)
+    edit_as_a_team_would(service.folder)
+    add(service, MORE, tmp_path)
+    model = (service.folder / "src/models/product_model.py").read_text("utf-8")
+    assert OURS in model and "ours: ClassVar[int] = 1" in model
+    service.passes("invoke", "lint")
+    names = [each.name for each in TEN]
+    text = POPULATED.format(names=names, tables=[each.plural for each in TEN])
+    (service.folder / "tests/test_populated.py").write_text(text, "utf-8")
+    chosen = (*names, "api_contract", "layers", "populated")
+    files = [f"tests/test_{each}.py" for each in chosen]
+    output = service.passes("pytest", "-q", "-n", "2", *files, CONTRACT_EXAMPLES="1")
+    assert re.search(r"\d{3} passed", output)
+    assert "failed" not in output
