@@ -3,7 +3,7 @@
 import itertools
 import uuid
 from collections.abc import Iterable, Iterator
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any
 
 from infra.emulator import filters
@@ -41,9 +41,12 @@ def write(world: World, entries: Iterable[Document]) -> None:
                 _trim(world, project_id)
 
 
-def read(world: World, project_id: str, *, newest_first: bool = False) -> Iterator[Document]:
-    """Gives a project's entries in the order of their times."""
-    for _, body in world.items(KIND, f"{project_id}/", newest_first=newest_first):
+def read(
+    world: World, project_id: str, since: datetime | None = None, *, newest_first: bool = False
+) -> Iterator[Document]:
+    """Gives a project's entries in the order of their times, those from a time on."""
+    start = f"{project_id}/{_written(since)}" if since else ""
+    for _, body in world.items(KIND, f"{project_id}/", start, newest_first=newest_first):
         yield body
 
 
@@ -55,5 +58,8 @@ def _trim(world: World, project_id: str) -> None:
 
 def _normal(timestamp: Any) -> str:
     """Times are names: all have the same width, so that they sort."""
-    moment = filters.moment(str(timestamp))
+    return _written(filters.moment(str(timestamp)))
+
+
+def _written(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"

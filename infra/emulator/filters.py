@@ -33,6 +33,8 @@ _TOKEN = re.compile(
 )
 _OPERATORS = ("=", "!=", "<", "<=", ">", ">=", ":", "=~", "!~")
 
+_FROM = [("word", "AND"), ("word", "timestamp"), ("mark", ">=")]
+
 
 @dataclass(frozen=True)
 class _Token:
@@ -44,6 +46,17 @@ def parse(text: str) -> Test:
     """Returns what tells whether an entry matches; 400 where the filter is wrong."""
     parser = _Parser(list(_tokens(text)))
     return parser.parse() if parser.tokens else lambda entry: True
+
+
+def since(text: str) -> datetime | None:
+    """The time that a filter's last condition asks entries to be from, for who need not read those
+    before it: `... AND timestamp>="2026-01-02T03:04:05Z"`."""
+    tokens = list(_tokens(text))
+    depth = sum({"(": 1, ")": -1}.get(each.text, 0) for each in tokens if each.kind == "mark")
+    last = tokens[-4:] if len(tokens) > 3 else [_Token("word", "AND"), *tokens]
+    if depth or len(last) != 4 or [(each.kind, each.text) for each in last[:3]] != _FROM:
+        return None
+    return moment(last[3].text)
 
 
 def _tokens(text: str) -> Iterator[_Token]:

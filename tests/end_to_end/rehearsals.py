@@ -84,7 +84,7 @@ class Deployed:
     def release(self, tree: Path, requests: int = 40, set_secrets: str = "") -> Report:
         """Rehearses its release."""
         given = frozenset(set_secrets.split()) if set_secrets else frozenset[str]()
-        report = rehearse(self.scene, Project(tree), requests, given, seconds=2)
+        report = rehearse(self.scene, Project(tree), requests, given, seconds=5)
         print(*report.lines(), sep="\n")
         return report
 

@@ -25,7 +25,7 @@ from tests.end_to_end.processes import interrupt, running
 from tests.template.bakes import REPOSITORY, Baked
 
 CANARY = "\nrelease:\n  canary: [10, 50]\n  bake: 3s\n  checks:\n    /items/?size=1: 200\n"
-RATE = 50.0
+RATE = 25.0
 # A revision that goes on until it is told otherwise.
 TURNS_BAD = """
 def _turn_bad() -> None:
@@ -38,8 +38,8 @@ __import__("threading").Thread(target=_turn_bad, daemon=True).start()
 """
 
 # What is checked before goes well, and what users ask does not.
-LISTS = "data, total = await service.list(page)"
-LISTS_BADLY = f"assert page.size == 1, 'broken'\n    {LISTS}"
+LISTS = "data, total = await service.list(query)"
+LISTS_BADLY = f"assert query.size == 1, 'broken'\n    {LISTS}"
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of a process group")
 

@@ -63,14 +63,15 @@ def list_log_entries(call: Call[ListLogEntriesRequest]) -> Document:
     if not names:
         raise errors.invalid("The resource names are required.", "resource_names")
     newest_first = _newest_first(request.order_by)
-    matches = filters.parse(request.filter)
+    matches, since = filters.parse(request.filter), filters.since(request.filter)
     found: list[Document] = []
     for name in dict.fromkeys(names):
         if not name.startswith("projects/"):
             raise errors.invalid(f"The emulator has no log of {name}.", "resource_names")
         project = _enabled(call, name.split("/")[1])
         call.require("logging.logEntries.list", f"projects/{project}")
-        found += filter(matches, entries.read(call.world, project, newest_first=newest_first))
+        kept = entries.read(call.world, project, since, newest_first=newest_first)
+        found += filter(matches, kept)
     if len(names) > 1:
         found.sort(key=lambda entry: str(entry["timestamp"]), reverse=newest_first)
     some, token = pages.page(found, request.page_size, request.page_token, default=50)
