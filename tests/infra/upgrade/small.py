@@ -114,7 +114,14 @@ class Service:
 
     @classmethod
     def make(
-        cls, template: Template, scratch: Path, at: str, below: str = "", **answers: str
+        cls,
+        template: Template,
+        scratch: Path,
+        at: str,
+        below: str = "",
+        *,
+        locked: bool = True,
+        **answers: str,
     ) -> "Service":
         """One that was generated from a commit of the template, in a folder of its repository."""
         scratch.mkdir()
@@ -139,7 +146,8 @@ class Service:
         }
         origin = Origin(template=str(template.folder), commit=at, answers=known)
         (folder / FILE).write_text(origin.text(), "utf-8")
-        subprocess.run([find_uv(), "lock", "--quiet", "--directory", str(folder)], check=True)
+        if locked:
+            subprocess.run([find_uv(), "lock", "--quiet", "--directory", str(folder)], check=True)
         commit(top, "Generate", {})
         return cls(top / below, top)
 
