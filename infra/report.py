@@ -7,6 +7,7 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from enum import StrEnum
 from time import perf_counter
 from typing import TextIO
@@ -93,6 +94,20 @@ def spell(seconds: float) -> str:
     return f"{minutes} min {rest} s" if rest else f"{minutes} min"
 
 
+# Whether of a log only the line that is the last stands behind a step, while it is.
+IN_BRIEF = ContextVar("in brief", default=False)
+
+
+@contextmanager
+def logs_in_brief() -> Iterator[None]:
+    """Shows no log of the steps inside: of one that fails, its error has the last lines."""
+    before = IN_BRIEF.set(True)
+    try:
+        yield
+    finally:
+        IN_BRIEF.reset(before)
+
+
 class Step:
     """The line of a step that is under way, which stays the last one while it is."""
 
@@ -118,6 +133,9 @@ class Step:
 
     def log(self, text: str) -> None:
         """Lines of a log, above its own; in a log, where that can't be moved, below it."""
+        if IN_BRIEF.get():
+            self(plain(text).rstrip().rpartition("\n")[2].strip())
+            return
         if self.is_live:
             print("\r", end=ERASE)
         elif self.is_open:

@@ -18,7 +18,7 @@ from invoke.exceptions import Exit
 from invoke.tasks import Task, task
 
 from infra.project import Project, environment
-from infra.report import say, spell, step
+from infra.report import logs_in_brief, say, spell, step
 from infra.tasks.deploy import deploy
 from infra.tasks.local_cloud import HOST_VARIABLE, scratch_cloud
 from infra.tasks.opening import LOCAL, open_cloud
@@ -82,7 +82,7 @@ def show(context: Context, put_away: ExitStack) -> None:
     put_away.enter_context(variable(HOST_VARIABLE, cloud.host))
     with times.of("provision"):
         call(provision, context, project)
-    with times.of("deploy"):
+    with times.of("deploy"), logs_in_brief():
         call(deploy, context, project)
     say()
     url = address(context, project)

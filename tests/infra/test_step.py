@@ -5,7 +5,7 @@ from contextlib import redirect_stdout, suppress
 
 import pytest
 
-from infra.report import plain, step
+from infra.report import logs_in_brief, plain, step
 
 
 class Screen(io.StringIO):
@@ -62,6 +62,21 @@ def test_elsewhere_nothing_is_written_over(capsys: pytest.CaptureFixture[str]) -
     assert (first, second) == ("    first", "    second")
     assert again.startswith("  build the image ....")
     assert again.endswith(" s")
+
+
+def test_in_brief_no_log_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    screen = Screen()
+    with redirect_stdout(screen), logs_in_brief(), step("build the image") as line:
+        line.log("first\n\x1b[1msecond\x1b[0m\n")
+        assert screen.shows()[-1].endswith(". second")
+    assert len(screen.shows()) == 2
+    with logs_in_brief(), step("build the image") as line:
+        line.log("first\nsecond")
+    printed = capsys.readouterr().out
+    assert "first" not in printed and printed.count("\n") == 1
+    with step("build the image") as line:
+        line.log("first")
+    assert "    first\n" in capsys.readouterr().out
 
 
 def test_a_step_without_a_log_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
