@@ -53,6 +53,8 @@ def test_it_shows_a_served_request_and_leaves_nothing(tmp_path: Path) -> None:
         assert f"$ invoke {command} --env local" in output
     assert re.search(r"orders-local : ok=\d+ changed=\d+ failed=0", output), output
     assert re.search(r"in all: generate .* s, local cloud .*, deploy .*, requests ", output), output
+    # The image's build is a line.
+    assert re.search(r"build the image \.+ +[\d.]+ s\n", output), output
     assert f"Swagger: {url}/docs" in output
     assert not listens(int(url.rpartition(":")[2]))
     assert programs_in(tmp_path) == []
