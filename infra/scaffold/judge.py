@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from infra.project import ProjectError
 from infra.scaffold import names, reserved
+from infra.scaffold.declared import Declared
 from infra.scaffold.entity import Entity, Field, OnDelete, Text, Type
 from infra.scaffold.existing import Existing
 from infra.scaffold.lexer import nearest
-from infra.scaffold.words import Declared
 
 # A third of a page, less what the index keeps of its own.
 INDEX_BYTES = 2600

@@ -3,13 +3,10 @@
 import re
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
+from infra.scaffold.declared import Declared
 from infra.scaffold.entity import OnDelete, Text, Type
 from infra.scaffold.values import MOST
-
-if TYPE_CHECKING:
-    from infra.scaffold.words import Declared
 
 NUMBERS = {Type.INT, Type.FLOAT, Type.DECIMAL}
 # RFC 8259, section 6: what any reader of JSON keeps of a number.
@@ -19,7 +16,7 @@ LONGEST_TEXT = 10_485_760
 LONGEST_INDEXED = 600
 
 
-def check(found: "Declared") -> None:
+def check(found: Declared) -> None:
     """Raises ProjectError at the first word that can't be where it is."""
     for rules in (of_kind, of_lengths, of_numbers, of_indexes, of_default, of_reference):
         for what, reason in rules(found):
@@ -29,7 +26,7 @@ def check(found: "Declared") -> None:
 type Broken = Iterator[tuple[str, str]]
 
 
-def of_kind(found: "Declared") -> Broken:
+def of_kind(found: Declared) -> Broken:
     """What the type does not have."""
     field = found.field
     kind = f"list[{field.type}]" if field.is_list else str(field.type)
@@ -51,7 +48,7 @@ def of_kind(found: "Declared") -> Broken:
         yield "pattern", f"{field.text} is a pattern already"
 
 
-def of_lengths(found: "Declared") -> Broken:
+def of_lengths(found: Declared) -> Broken:
     """Bounds of characters and items, and patterns."""
     field = found.field
     if field.maximum == 0:
@@ -72,7 +69,7 @@ def of_lengths(found: "Declared") -> Broken:
         yield "max", f"an {field.text} has at most max={longest}; leave max= out"
 
 
-def of_numbers(found: "Declared") -> Broken:
+def of_numbers(found: Declared) -> Broken:
     """Bounds of numbers and digits."""
     field = found.field
     if field.gt is not None and field.ge is not None:
@@ -101,7 +98,7 @@ def of_numbers(found: "Declared") -> Broken:
     yield from between(found)
 
 
-def between(found: "Declared") -> Broken:
+def between(found: Declared) -> Broken:
     """Whether there is a number between the bounds."""
     field = found.field
     low, high = field.gt or field.ge, field.lt or field.le
@@ -118,7 +115,7 @@ def between(found: "Declared") -> Broken:
         yield what, f"no {field.type} is between {low} and {high}"
 
 
-def of_indexes(found: "Declared") -> Broken:
+def of_indexes(found: Declared) -> Broken:
     """What can't be unique, or looked up."""
     field = found.field
     word = "unique" if field.unique else "index"
@@ -142,13 +139,13 @@ def of_indexes(found: "Declared") -> Broken:
         yield "index", "a reference has an index already; leave index out"
 
 
-def of_default(found: "Declared") -> Broken:
+def of_default(found: Declared) -> Broken:
     """What can't have a default."""
     if found.field.has_default and found.field.unique:
         yield "default", "only one row could have the default of a unique field"
 
 
-def of_reference(found: "Declared") -> Broken:
+def of_reference(found: Declared) -> Broken:
     """What becomes of rows that refer to one that is gone."""
     field = found.field
     if field.on_delete is OnDelete.SET_NULL and not field.optional:

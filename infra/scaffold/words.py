@@ -4,11 +4,11 @@ What is wrong is refused at its place, with the nearest that would be right. Wha
 field can say together is judged in sense.py; what the service has is not known here.
 """
 
-import dataclasses
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from infra.scaffold import names, sense
+from infra.scaffold.declared import Declared
 from infra.scaffold.entity import Field, OnDelete, Text, Type
 from infra.scaffold.lexer import Declaration, Word, nearest, unquoted
 from infra.scaffold.values import value_of
@@ -64,23 +64,6 @@ SAME_WORDS = {
     "null": "write ? behind the type",
 }
 HOW = "a field is name:type and what holds for it, as in “price:Decimal gt=0”"
-
-
-@dataclass(frozen=True)
-class Declared:
-    """A field with the words that said it."""
-
-    field: Field
-    declaration: Declaration
-    name: Word
-    kind: Word
-    target: Word | None = None
-    said: dict[str, Word] = dataclasses.field(default_factory=dict)
-    """The word of each modifier, by its name."""
-
-    def refuse(self, reason: str, what: str = "") -> Exception:
-        """The refusal that points at a modifier; at the type, when it names none."""
-        return self.declaration.refuse(self.said.get(what, self.kind), reason)
 
 
 def parse_field(text: str) -> Field:

@@ -16,10 +16,10 @@ from infra.tasks.many_words import ManyWords
 from infra.tasks.options import SERVICE, friendly, terminated_is_interrupted
 
 if TYPE_CHECKING:
+    from infra.scaffold.declared import Declared
     from infra.scaffold.entity import Entity, OnDelete
     from infra.scaffold.existing import Existing
     from infra.scaffold.put import Texts
-    from infra.scaffold.words import Declared
 
 HELP = {
     "plural": "Its plural, which names the table and the routes. Default: the English one.",
