@@ -1,7 +1,7 @@
 """The texts of files → a service's folder, so that nothing half-made is left.
 
 What is to be written is first kept whole in a journal beside the files. A command that was killed
-is finished by the next one; one that failed or was interrupted is undone on the spot.
+is undone by the next one; one that failed or was interrupted is undone on the spot.
 """
 
 import difflib
@@ -11,9 +11,21 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from pydantic import BaseModel, ConfigDict, ValidationError
+
 from infra.project import ProjectError
 
 JOURNAL = ".entity.json"
+
+
+class Journal(BaseModel):
+    """The texts of the files before and after, by their paths in the service."""
+
+    model_config = ConfigDict(strict=True)
+
+    before: dict[str, str | None]
+    after: dict[str, str | None]
+
 
 type Texts = Mapping[str, str | None]
 """The text of each file by its path in the service; None for one that goes."""
@@ -42,22 +54,33 @@ def put(folder: Path, texts: Texts) -> None:
 def recover(folder: Path) -> list[str]:
     """Undoes what a command that was killed had begun; the paths that are as they were again.
 
-    A file that was changed since is left as it is.
+    A file that was changed since is left as it is. Raises ProjectError for a journal that no
+    command wrote: one that came with the repository could name any file of this machine.
     """
     journal = folder / JOURNAL
-    text = current(journal)
-    if text is None:
+    if not journal.exists():
         return []
     try:
-        kept = json.loads(text)
-        before, after = kept["before"], kept["after"]
-    except (ValueError, KeyError, TypeError):
-        # It was killed while it wrote the journal, before anything else.
+        kept = Journal.model_validate_json(journal.read_bytes())
+    except ValidationError:
+        # Cut off, or not a command's: there is nothing in it to go by.
         journal.unlink()
         return []
+    before, after = kept.before, kept.after
+    outside = [path for path in before if path not in after or not is_within(folder, path)]
+    if outside:
+        raise ProjectError(
+            f"{journal}: no command writes {outside[0]}. Look at it, delete it, and run this "
+            "again; nothing was changed"
+        )
     ours = [path for path in before if current(folder / path) == after[path] != before[path]]
     undo(folder, {path: before[path] for path in ours})
     return ours
+
+
+def is_within(folder: Path, path: str) -> bool:
+    """Whether a path of a journal stays in the folder, also where a link leads elsewhere."""
+    return (folder / path).resolve().is_relative_to(folder.resolve())
 
 
 def undo(folder: Path, before: Texts) -> None:

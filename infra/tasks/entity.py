@@ -60,8 +60,8 @@ def entity(  # noqa: PLR0913, PLR0917
     """
     project = Project.find(service)
     with terminated_is_interrupted():
-        recover(project)
         refuse_mixed(words, plural, unique or [], add, remove)
+        recover(project, dry_run=dry_run)
         if remove:
             leave(project, remove, yes=yes, dry_run=dry_run)
             return
@@ -88,10 +88,16 @@ def refuse_mixed(
         raise ProjectError(f"which entity, with which fields? As in: {USAGE}")
 
 
-def recover(project: Project) -> None:
-    """Undoes what a command that was killed left, and says so."""
+def recover(project: Project, *, dry_run: bool) -> None:
+    """Undoes what a command that was killed left, and says so. Raises ProjectError where nothing
+    is to be written."""
     from infra.scaffold import put
 
+    if dry_run and (project.folder / put.JOURNAL).exists():
+        raise ProjectError(
+            f"{put.JOURNAL}: a command was killed here, and has to be undone first: run this "
+            "without --dry-run"
+        )
     for path in put.recover(project.folder):
         say(f"{path} is as it was before the command that was killed")
 

@@ -86,6 +86,28 @@ def test_a_journal_that_was_cut_off_is_taken_away(folder: Path) -> None:
     assert there(folder) == before
 
 
+@pytest.mark.parametrize("path", ["../outside.py", "link/outside.py", "/outside.py"])
+def test_a_journal_that_leads_out_of_the_service_is_refused(folder: Path, path: str) -> None:
+    (folder / "link").symlink_to(folder.parent)
+    kept = {
+        "before": {path: "bad\n", "gone.py": "bad\n"},
+        "after": {path: None, "gone.py": "gone\n"},
+    }
+    (folder / put.JOURNAL).write_text(json.dumps(kept))
+    with pytest.raises(ProjectError, match=r"no command writes .*outside\.py"):
+        put.recover(folder)
+    assert not (folder.parent / "outside.py").exists()
+    assert (folder / "gone.py").read_text() == "gone\n"
+
+
+@pytest.mark.parametrize("text", ['"', '{"before": {"a": 1}, "after": {"a": null}}', "\xff"])
+def test_a_journal_with_nothing_to_go_by_is_taken_away(folder: Path, text: str) -> None:
+    before = there(folder)
+    (folder / put.JOURNAL).write_bytes(text.encode("latin-1"))
+    assert put.recover(folder) == []
+    assert there(folder) == before
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such bits")
 def test_a_file_keeps_its_mode(folder: Path) -> None:
     (folder / "changed.py").chmod(0o640)
