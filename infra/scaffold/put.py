@@ -8,7 +8,6 @@ import difflib
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -58,6 +57,7 @@ def recover(folder: Path) -> list[str]:
     command wrote: one that came with the repository could name any file of this machine.
     """
     journal = folder / JOURNAL
+    beside(journal).unlink(missing_ok=True)
     if not journal.exists():
         return []
     try:
@@ -73,6 +73,8 @@ def recover(folder: Path) -> list[str]:
             f"{journal}: no command writes {outside[0]}. Look at it, delete it, and run this "
             "again; nothing was changed"
         )
+    for path in before:
+        beside(folder / path).unlink(missing_ok=True)
     ours = [path for path in before if current(folder / path) == after[path] != before[path]]
     undo(folder, {path: before[path] for path in ours})
     return ours
@@ -97,18 +99,22 @@ def write(path: Path, text: str | None) -> None:
         path.unlink(missing_ok=True)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.new")
+    new = beside(path)
     try:
-        with beside.open("w", encoding="utf-8", newline="") as file:
+        with new.open("w", encoding="utf-8", newline="") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
         if path.exists():
-            beside.chmod(path.stat().st_mode)
-        beside.replace(path)
+            new.chmod(path.stat().st_mode)
+        new.replace(path)
     finally:
-        with suppress(FileNotFoundError):
-            beside.unlink()
+        new.unlink(missing_ok=True)
+
+
+def beside(path: Path) -> Path:
+    """Where a file is written before it takes its place."""
+    return path.with_name(f".{path.name}.new")
 
 
 def current(path: Path) -> str | None:

@@ -71,6 +71,15 @@ def test_a_command_that_was_killed_is_undone_by_the_next(folder: Path, last: str
     assert there(folder) == {"a/new.py": b"new\n", "changed.py": b"after\n", "z.py": b"z\n"}
 
 
+def test_a_file_that_was_half_written_goes(folder: Path) -> None:
+    before = there(folder)
+    program = [sys.executable, "-c", KILLED, str(folder), json.dumps(TEXTS), "z.py"]
+    subprocess.run(program, check=False)
+    put.beside(folder / "z.py").write_text("hal")
+    put.recover(folder)
+    assert there(folder) == before
+
+
 def test_what_was_changed_after_the_kill_is_left(folder: Path) -> None:
     program = [sys.executable, "-c", KILLED, str(folder), json.dumps(TEXTS), "z.py"]
     subprocess.run(program, check=False)
