@@ -52,8 +52,8 @@ def removal(name: str, existing: Existing) -> Removal:
     return Removal(
         texts,
         f"{name} is out of the code; its table {model.table} stays, as the version that runs uses"
-        f" it. Release this; then invoke entity --remove {name} again writes the migration that"
-        " drops the table",
+        f" it. Release this; then uv run invoke entity --remove {name} again writes the migration"
+        " that drops the table",
     )
 
 

@@ -13,7 +13,13 @@ from invoke.tasks import task
 from infra.project import Project, ProjectError
 from infra.report import complain, say, step
 from infra.tasks.many_words import ManyWords
-from infra.tasks.options import SERVICE, friendly, terminated_is_interrupted
+from infra.tasks.options import (
+    FAILED,
+    INTERRUPTED,
+    SERVICE,
+    friendly,
+    terminated_is_interrupted,
+)
 
 if TYPE_CHECKING:
     from infra.scaffold.declared import Declared
@@ -31,6 +37,10 @@ HELP = {
     "no-checks": "Write only: neither lint, type-check nor run the new tests.",
     "service": SERVICE,
 }
+STAYS = (
+    "The files are written: mend them, or undo it all with git (git status names them; an entity "
+    "of no commit also goes with uv run invoke entity --remove)"
+)
 USAGE = (
     'uv run invoke entity Product "name:str unique max=80" "price:Decimal gt=0"'
     ' "category:ref Category"'
@@ -72,8 +82,9 @@ def entity(  # noqa: PLR0913, PLR0917
             show(project, texts)
             return
         put(project, texts)
-    if not no_checks:
-        check(project, found, texts)
+        if not no_checks:
+            check(project, found, texts)
+    say_next(found, is_added=bool(add), checked=not no_checks)
 
 
 def refuse_mixed(
@@ -209,7 +220,8 @@ def mark_of(project: Project, path: str, text: str | None) -> str:
 
 
 def check(project: Project, entity: "Entity", texts: "Texts") -> None:
-    """Lints, type-checks and tests what is new. Raises Exit when one fails; the files stay."""
+    """Lints, type-checks and tests what is new. Raises Exit when one fails, or it is interrupted;
+    the files stay."""
     paths = [path for path, text in texts.items() if text is not None and path.endswith(".py")]
     checks = [
         ["ruff", "check", "--quiet", *paths],
@@ -219,12 +231,21 @@ def check(project: Project, entity: "Entity", texts: "Texts") -> None:
     ]
     for each in checks:
         name = " ".join(each[: 2 if each[0] == "ruff" else 1])
-        with step(name) as line:
-            done = project.ask(*each)
-            if done.returncode:
-                line.log(done.stdout + done.stderr)
-                raise Exit(f"error: {name} failed; the files are there to be mended", code=1)
-    say(f"{entity.class_name} is ready to commit; invoke migrate brings its table")
+        try:
+            with step(name) as line:
+                done = project.ask(*each)
+                if done.returncode:
+                    line.log(done.stdout + done.stderr)
+                    raise Exit(f"error: {name} failed. {STAYS}", code=FAILED)
+        except KeyboardInterrupt:
+            raise Exit(f"interrupted: {name} did not end. {STAYS}", code=INTERRUPTED) from None
+
+
+def say_next(entity: "Entity", *, is_added: bool, checked: bool) -> None:
+    """What is left to do."""
+    brings = "brings what is new in its table" if is_added else "brings its table"
+    ready = "is ready to commit" if checked else "is written, not checked: uv run invoke lint, test"
+    say(f"{entity.class_name} {ready}. Its migration {brings}: uv run invoke migrate")
 
 
 def leave(project: Project, name: str, *, yes: bool, dry_run: bool) -> None:

@@ -5,7 +5,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from invoke.exceptions import Exit
 
+from infra.project import Project
+from infra.scaffold.entity import Entity
+from infra.tasks.entity import check
 from infra.tasks.many_words import words_for
 from tests.infra.scaffold.services import a_service
 
@@ -95,3 +99,25 @@ def test_a_removal_that_is_only_tried_changes_nothing(service: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "+++ /dev/null" in done.stdout
     assert before == {path: path.read_bytes() for path in service.rglob("*") if path.is_file()}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="uv's stand-in is a shell's script")
+@pytest.mark.parametrize(
+    ("does", "code", "said"),
+    [
+        ("echo wrong; exit 1", 1, "error: ruff check failed."),
+        ("kill -INT $PPID; exec sleep 60", 130, "interrupted: ruff check did not end."),
+    ],
+)
+def test_a_check_that_fails_or_is_interrupted_says_that_the_files_are_there(
+    service: Path, monkeypatch: pytest.MonkeyPatch, does: str, code: int, said: str
+) -> None:
+    uv = service / "uv"
+    uv.write_text(f'#!/bin/sh\n[ "$1" = --version ] && exit 0\n{does}\n')
+    uv.chmod(0o755)
+    monkeypatch.setenv("UV", str(uv))
+    with pytest.raises(Exit) as end:
+        check(Project(service), Entity("thing", "things", ()), {"src/a.py": "x = 1\n"})
+    assert end.value.code == code
+    assert end.value.message is not None
+    assert end.value.message.startswith(f"{said} The files are written: mend them, or undo it all")
