@@ -64,7 +64,8 @@ def redone(mine: list[Migration], table: str) -> str:
     others = any(is_about_others(each, table) for each in mine)
     if not bodies or others or any("autocommit_block" in body for body in bodies):
         said = f"{table} was dropped with its rows; restore it from a backup"
-        return f'raise NotImplementedError(\n    "{said}"\n)'
+        # There is no way back by statements alone: whoever tries has to learn why.
+        return f'raise RuntimeError(\n    "{said}"\n)'
     return "\n".join(bodies)
 
 
