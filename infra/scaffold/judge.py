@@ -9,7 +9,7 @@ from infra.project import ProjectError
 from infra.scaffold import names, reserved
 from infra.scaffold.declared import Declared
 from infra.scaffold.entity import Entity, Field, OnDelete, Text, Type
-from infra.scaffold.existing import Existing
+from infra.scaffold.existing import Existing, Model
 from infra.scaffold.lexer import nearest
 
 # A third of a page, less what the index keeps of its own.
@@ -213,6 +213,12 @@ def check_reference(entity: Entity, each: Declared, existing: Existing) -> None:
         close = nearest(field.target, known)
         hint = f"did you mean {close}?" if close else f"there is {', '.join(known) or 'none yet'}"
         raise each.declaration.refuse(target, f"the service has no {field.target}; {hint}")
+    if way := way_back(existing.by_class[field.target], entity.plural, existing):
+        raise each.declaration.refuse(
+            target,
+            f"{' → '.join(way)} → {entity.class_name} refers back: of tables in a circle none can"
+            " be made first. Let one of them go without, or put an entity between, with a ref to each",
+        )
     if f"{field.target}NotFoundError" not in existing.exported["exceptions"]:
         raise each.declaration.refuse(
             target,
@@ -226,6 +232,22 @@ def check_reference(entity: Entity, each: Declared, existing: Existing) -> None:
             f"tests/test_{module}.py has no “async def create(client, **fields)”, with which the"
             f" new tests make a {field.target}; write it there, as `invoke entity` does",
         )
+
+
+def way_back(model: Model, table: str, existing: Existing) -> list[str]:
+    """The entities by whose references one comes from a model to a table; none if one can't."""
+    by_table = {each.table: each for each in existing.models}
+    ways = [[model]]
+    seen = {model.table}
+    while ways:
+        way = ways.pop(0)
+        for _, other in way[-1].references:
+            if other == table:
+                return [each.class_name for each in way]
+            if other in by_table and other not in seen:
+                seen.add(other)
+                ways.append([*way, by_table[other]])
+    return []
 
 
 def group_of(text: str, entity: Entity) -> tuple[str, ...]:

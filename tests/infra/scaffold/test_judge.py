@@ -142,6 +142,21 @@ def test_a_field_that_cant_be_added_is_refused(
     assert said in str(refusal.value)
 
 
+def test_references_in_a_circle_are_refused(service: Path) -> None:
+    models = service / "src/models"
+    text = (models / "category_model.py").read_text()
+    for name, target in (("Shop", "categories"), ("Mall", "shops")):
+        line = f'    other_id: UUID = Field(foreign_key="{target}.id")\n'
+        made = text.replace("Category", name).replace('"categories"', f'"{name.lower()}s"')
+        made = made.replace("    name: Text", f"{line}    name: Text")
+        (models / f"{name.lower()}_model.py").write_text(made)
+    for target, way in (("Shop", "Shop → Category"), ("Mall", "Mall → Shop → Category")):
+        with pytest.raises(ProjectError, match=f"{way} refers back"):
+            added(service, "Category", f"main:ref {target}?")
+    # To itself it may.
+    added(service, "Category", "parent:ref Category?")
+
+
 def test_a_file_that_is_there_is_not_overwritten(service: Path) -> None:
     (service / "tests/test_product.py").write_text("mine")
     with pytest.raises(ProjectError, match=r"tests/test_product\.py: it is there already"):

@@ -1,6 +1,7 @@
 """Ten entities that refer to each other, of every type of field, in one service."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from pytest_cookies.plugin import Cookies  # type: ignore[import-untyped]
 
 from tests.infra.scaffold.entities import MORE, TEN
 from tests.infra.scaffold.generating import add, generate
-from tests.template.bakes import bake
+from tests.template.bakes import Baked, bake
 
 # Creates a row of each by the tests' own helpers, then goes down and up again.
 POPULATED = '''"""The ten on a database that has rows."""
@@ -79,9 +80,34 @@ def edit_as_a_team_would(folder: Path) -> None:
         file.write("\n\ndef test_of_ours() -> None:\n    assert URL\n")
 
 
+def come_and_go(service: Baked) -> None:
+    """An entity by the command as a person types it: made, given a field, and taken out again."""
+    words = ("Gadget", "name:str unique max=80", "other:ref Gadget? on_delete=set_null")
+    shown = service.passes("invoke", "entity", *words, "--dry-run")
+    assert "+class GadgetBase(SQLModel):" in shown
+    assert changed(service) == []
+    made = service.passes("invoke", "entity", *words, "--no-checks")
+    assert "gadget_router.py" in made
+    assert "uv run invoke migrate" in made
+    service.passes("invoke", "entity", "--add", "Gadget", "weight:float?", "--no-checks")
+    model = (service.folder / "src/models/gadget_model.py").read_text("utf-8")
+    assert "weight: Float | None" in model
+    again = service.run("invoke", "entity", *words, "--no-checks")
+    assert again.returncode == 2 and "Gadget" in again.stdout
+    service.passes("invoke", "entity", "--remove", "Gadget", "--yes")
+    assert changed(service) == []
+
+
+def changed(service: Baked) -> list[str]:
+    """What differs from the last commit."""
+    git = ("git", "-C", str(service.folder), "status", "--porcelain", "--untracked-files=all")
+    return subprocess.check_output(git, text=True).splitlines()
+
+
 @pytest.mark.long
 def test_the_service_of_ten_entities_passes_all_there_is(cookies: Cookies, tmp_path: Path) -> None:
     service = bake(cookies, tmp_path, entity="none")
+    come_and_go(service)
     generate(service, TEN, tmp_path)
     edit_as_a_team_would(service.folder)
     add(service, MORE, tmp_path)
