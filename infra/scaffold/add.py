@@ -4,6 +4,7 @@ Files that a team has edited since are edited by syntax tree. One that no longer
 refused by name, with what to write there by hand; then nothing is written at all.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -170,10 +171,12 @@ class Raising(cst.CSTTransformer):
             return updated_node
         if not docstring.rstrip().endswith("."):
             return updated_node
-        text = docstring.rstrip().removesuffix(".")
-        old = cst.SimpleString(f'"""{docstring}"""')
-        new = cst.SimpleString(f'"""{text},\n        and {self.error}."""')
-        replaced = updated_node.visit(Replacing(old.value, new.value))
+        what, _, listed = docstring.rstrip().removesuffix(".").rpartition("Raises")
+        errors = [*re.split(r",?\s+and\s+|,\s+", listed.strip()), self.error]
+        if not all(each.isidentifier() for each in errors):
+            return updated_node  # somebody's own words
+        new = layers.raises(what.strip(), errors)
+        replaced = updated_node.visit(Replacing(f'"""{docstring}"""', f'"""{new}"""'))
         return cst.ensure_type(replaced, cst.FunctionDef)
 
 

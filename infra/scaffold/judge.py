@@ -217,7 +217,7 @@ def check_reference(entity: Entity, each: Declared, existing: Existing) -> None:
         raise each.declaration.refuse(
             target,
             f"{' → '.join(way)} → {entity.class_name} refers back: of tables in a circle none can"
-            " be made first. Let one of them go without, or put an entity between, with a ref to each",
+            " be made first. Leave one out, or put an entity between, with a ref to each",
         )
     if f"{field.target}NotFoundError" not in existing.exported["exceptions"]:
         raise each.declaration.refuse(

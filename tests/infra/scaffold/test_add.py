@@ -3,7 +3,7 @@
 import pytest
 
 from infra.project import ProjectError
-from infra.scaffold.add import judge, migrations, query, router
+from infra.scaffold.add import judge, migrations, query, router, service
 from infra.scaffold.classes import Editor
 from infra.scaffold.entity import Entity, Field, Type
 
@@ -52,6 +52,30 @@ def test_a_router_that_documents_its_errors_otherwise_is_refused() -> None:
     before = "status_code=201, responses=errors(400, 409)"
     after = router("router.py", before, added, {})
     assert after == "status_code=201, responses=errors(400, 404, 409)"
+
+
+def test_a_docstring_lists_the_errors_as_it_did() -> None:
+    other = Field("other", Type.REF, target="Other", optional=True)
+    source = (
+        "class S:\n"
+        "    async def create(self) -> None:\n"
+        '        """Adds one. Raises ThingAlreadyExistsError."""\n'
+        "    async def update(self) -> None:\n"
+        '        """Changes one. Raises ThingNotFoundError and\n'
+        '        ThingAlreadyExistsError."""\n'
+        "    async def mine(self) -> None:\n"
+        '        """Raises nothing."""\n'
+        "class T:\n"
+        "    async def create(self) -> None:\n"
+        '        """Raises ThingAlreadyExistsError. Twice, that is."""\n'
+    )
+    text = service("s.py", source, Entity("thing", "things", (other,)), {})
+    words = " ".join(text.split())
+    assert '"""Adds one. Raises ThingAlreadyExistsError and OtherNotFoundError."""' in words
+    assert "ThingNotFoundError, ThingAlreadyExistsError and OtherNotFoundError." in words
+    assert "Raises nothing." in text
+    assert '"""Raises ThingAlreadyExistsError. Twice, that is."""' in text
+    assert service("s.py", text, Entity("thing", "things", (other,)), {}) == text
 
 
 def test_what_would_hold_up_a_table_in_use_is_a_migration_of_its_own() -> None:
