@@ -9,8 +9,8 @@ from pathlib import Path
 from infra.project import ProjectError
 from infra.upgrade import UpgradeError
 
-OLDEST = (2, 28)
-"""The first whose `init` takes a branch and a form of objects."""
+OLDEST = (2, 30)
+"""The first whose `rev-parse` takes --end-of-options."""
 # What `git rev-parse --local-env-vars` says, but for settings given with `git -c`.
 LOCAL = frozenset(
     [

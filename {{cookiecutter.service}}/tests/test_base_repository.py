@@ -113,6 +113,7 @@ async def test_a_page_is_of_what_was_asked_for(notes: NoteRepository) -> None:
         (NoteQuery(length=2, sort="word", size=2, page=2), "d", 3),
         (NoteQuery(length=2, size=2, page=3), "", 3),
         (NoteQuery(length=3), "", 0),
+        (NoteQuery(length=None, sort=None), "abcd", 4),
         (NoteQuery(sort="length"), "bacd", 4),
         (NoteQuery(sort="-length"), "acdb", 4),
     ):

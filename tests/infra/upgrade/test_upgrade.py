@@ -1,5 +1,6 @@
 """`invoke upgrade` from one release of a small template to another, over what a team did."""
 
+import io
 import json
 import os
 import stat
@@ -232,6 +233,42 @@ def test_a_new_question_takes_its_default_and_is_remembered(
     assert "colour" in done.output
     assert service.read("README.md") == "# red\n"
     assert json.loads(service.read(FILE))["answers"]["colour"] == "red"
+
+
+def test_at_a_terminal_a_new_question_is_asked_until_it_is_answered(
+    template: Template, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second = template.release("0.2.0", {})
+    service = Service.make(template, tmp_path / "service", second)
+    questions = {
+        **QUESTIONS,
+        "colour": ["red", "blue"],
+        "motto": "{{ cookiecutter.colour }} is best",
+        "loud": True,
+        "__prompts__": {"motto": "What it says"},
+    }
+    template.release(
+        "0.3.0",
+        {
+            "cookiecutter.json": json.dumps(questions),
+            f"{ROOT}/README.md": "# {{ cookiecutter.motto }}, {{ cookiecutter.loud }}\n",
+        },
+    )
+
+    class Terminal(io.StringIO):
+        """Where somebody types."""
+
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr("sys.stdin", Terminal("9\ngreen\n2\n\nperhaps\nno\n"))
+    done = service.upgrade()
+    assert done.status == 0, (done.said, done.output)
+    assert done.output.count("one of those, please") == 3
+    assert "A new question: What it says" in done.output
+    assert service.read("README.md") == "# blue is best, False\n"
+    answers = json.loads(service.read(FILE))["answers"]
+    assert (answers["colour"], answers["motto"], answers["loud"]) == ("blue", "blue is best", False)
 
 
 def test_what_the_template_refuses_touches_nothing(template: Template, tmp_path: Path) -> None:

@@ -61,9 +61,10 @@ class PageQuery(BaseModel, extra="forbid"):
 
     @property
     def chosen(self) -> dict[str, Any]:
-        """What the rows have, by its column."""
-        names = self.model_fields_set - NOT_COLUMNS
-        return {name: getattr(self, name) for name in sorted(names)}
+        """What the rows have, by its column; None is not asked for."""
+        names = sorted(self.model_fields_set - NOT_COLUMNS)
+        given = {name: getattr(self, name) for name in names}
+        return {name: each for name, each in given.items() if each is not None}
 
     @property
     def order(self) -> str:
