@@ -7,10 +7,13 @@ import os
 import shutil
 import subprocess
 import tomllib
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 NO_UV = 127
 STOP_SECONDS = 15
@@ -71,11 +74,25 @@ class Project:
 
 
 def stop(process: subprocess.Popen[Any], seconds: float = STOP_SECONDS) -> None:
-    """Ends a process: SIGTERM, and SIGKILL when it is still there after the seconds."""
+    """Ends a process: SIGTERM, and SIGKILL for it and its children when it is still there after
+    the seconds."""
     process.terminate()
+    await_end(process, seconds)
+
+
+def await_end(process: subprocess.Popen[Any], seconds: float = STOP_SECONDS) -> None:
+    """Returns when the process, which has been told to, has ended.
+
+    One that is still there after the seconds is killed, and whatever it has started: uv would
+    leave its program to go on without it.
+    """
     try:
         process.wait(seconds)
     except subprocess.TimeoutExpired:
+        with suppress(psutil.NoSuchProcess):
+            for child in psutil.Process(process.pid).children(recursive=True):
+                with suppress(psutil.NoSuchProcess):
+                    child.kill()
         process.kill()
         process.wait()
 

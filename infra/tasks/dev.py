@@ -7,9 +7,9 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task
 
-from infra.project import Project, environment, stop
+from infra.project import Project, await_end, environment, stop
 from infra.report import say
-from infra.tasks.options import FAILED, SERVICE, friendly, terminated_is_interrupted
+from infra.tasks.options import FAILED, SERVICE, Terminated, friendly, terminated_is_interrupted
 
 
 @task(help={"service": SERVICE})
@@ -34,9 +34,13 @@ def serve(project: Project) -> int:
     process = subprocess.Popen(project.command("app"), env=environment(SERVER__RELOAD="true"))
     try:
         return process.wait()
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interruption:
         # uv hands on to us the Ctrl-C that the terminal has sent us already.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        # The terminal has told the server too; whoever sent SIGTERM has not.
-        stop(process)
+        if isinstance(interruption, Terminated):
+            stop(process)
+        else:
+            # The terminal has told the server too. A second signal could reach its reloader in
+            # the handler of the first, where it would wait for itself for ever.
+            await_end(process)
         return 0

@@ -95,13 +95,17 @@ def status_of(error: BaseException) -> int:
     return ending(error)[1] if isinstance(error, Exception) else FAILED
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, or a closed terminal: unlike Ctrl-C, our children need not have been told."""
+
+
 @contextmanager
 def terminated_is_interrupted() -> Iterator[None]:
     """Makes SIGTERM, and a closed terminal, stop what runs as Ctrl-C does, so that everything is
-    put away."""
+    put away. Raises Terminated."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+        raise Terminated
 
     # Windows has no SIGHUP.
     numbers = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]

@@ -1,11 +1,14 @@
 """A project on this machine: found, read, and its programs run in its own environment."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
-from infra.project import Project, ProjectError, environment, find_uv
+from infra.project import Project, ProjectError, await_end, environment, find_uv
 
 
 def script(path: Path, text: str) -> Path:
@@ -65,3 +68,22 @@ def test_our_virtual_environment_does_not_leak(monkeypatch: pytest.MonkeyPatch) 
     variables = environment(GIVEN="too")
     assert "VIRTUAL_ENV" not in variables
     assert (variables["KEPT"], variables["GIVEN"]) == ("yes", "too")
+
+
+# A launcher, as uv is, and a program that hears nothing.
+DEAF = """
+import subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+print(child.pid, flush=True)
+child.wait()
+"""
+
+
+def test_what_does_not_end_is_killed_with_its_children() -> None:
+    command = [sys.executable, "-c", DEAF]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        child = psutil.Process(int(process.stdout.readline()))
+        await_end(process, seconds=0.1)
+        child.wait(60)
+    assert process.returncode != 0
