@@ -18,10 +18,12 @@ import pytest
 
 PREFIX = "cloudrun-tests-"
 PATIENCE = 5.0
+BYTECODE = "bytecode"
 # uv's locks, what the tests of services keep of their last runs, and PostgreSQL's programs, copied
 # to where its account can run them.
 MEANT_TO_STAY = re.compile(
     r"uv-[0-9a-f]+\.lock|pytest-of-\w+|cookiecutter-cloudrun-\d+(/programs-[0-9a-f]+)?"
+    rf"|{BYTECODE}"
 )
 FOLDER = pytest.StashKey[Path]()
 
@@ -35,6 +37,8 @@ def pytest_configure(config: pytest.Config) -> None:
     folder = Path(tempfile.mkdtemp(prefix=PREFIX))
     folder.chmod(0o755)
     os.environ["TMPDIR"] = str(folder)
+    # Every cloud of the tests would compile all that its first service installs.
+    os.environ["CLOUD_EMULATOR_BYTECODE"] = str(folder / BYTECODE)
     tempfile.tempdir = None
     config.stash[FOLDER] = folder
 

@@ -22,6 +22,7 @@ from infra.tasks.stopping import uninterrupted
 
 STATE_VARIABLE = "CLOUD_EMULATOR_STATE"
 HOST_VARIABLE = "CLOUD_EMULATOR_HOST"
+BYTECODE_VARIABLE = "CLOUD_EMULATOR_BYTECODE"
 NAME = "cookiecutter-cloudrun emulator"
 START_SECONDS = 90
 # Revisions have 10 s to end, PostgreSQL has 27.
@@ -154,7 +155,7 @@ def launch(state: Path, log: int, lifeline: int | None) -> subprocess.Popen[byte
     return subprocess.Popen(
         command,
         # What the caller has set for its own cloud is not for the local one's services.
-        env=environment(),
+        env=environment(**kept_bytecode()),
         cwd=state,
         stdin=subprocess.DEVNULL if lifeline is None else lifeline,
         stdout=log,
@@ -164,6 +165,15 @@ def launch(state: Path, log: int, lifeline: int | None) -> subprocess.Popen[byte
         # Secrets are in what it writes.
         umask=0o077 if os.name == "posix" else -1,
     )
+
+
+def kept_bytecode() -> dict[str, str]:
+    """Names what this user's own local cloud has compiled, where it has: a throwaway one need not
+    do it again."""
+    mine = state_folder() / "images" / ".bytecode"
+    if BYTECODE_VARIABLE in os.environ or not mine.is_dir():
+        return {}
+    return {BYTECODE_VARIABLE: str(mine)}
 
 
 def wait_until_it_answers(

@@ -1,6 +1,5 @@
 """A local cloud of a test's own, the commands that are run on it, and what they print."""
 
-import os
 import re
 import subprocess
 import sys
@@ -12,10 +11,10 @@ from pathlib import Path
 import httpx
 
 from infra.tasks import local_cloud
+from tests.end_to_end.processes import variables_of_a_person
 from tests.template.bakes import REPOSITORY, Baked
 
 SECONDS = 600
-NOT_THEIRS = ("CLOUD", "INVOKE", "GOOGLE")
 
 
 @dataclass(frozen=True)
@@ -27,8 +26,8 @@ class LocalCloud:
     @property
     def variables(self) -> dict[str, str]:
         """What leads a command to it, and to no other cloud."""
-        ours = {key: value for key, value in os.environ.items() if not key.startswith(NOT_THEIRS)}
-        return {**ours, local_cloud.STATE_VARIABLE: str(self.state), "CLOUD_EMULATOR_DURABLE": "0"}
+        place = {local_cloud.STATE_VARIABLE: str(self.state)}
+        return {**variables_of_a_person(), **place, "CLOUD_EMULATOR_DURABLE": "0"}
 
     def command(self, service: Baked, *arguments: str) -> list[str]:
         """A command line, run from the template for the service."""

@@ -11,7 +11,19 @@ from time import monotonic, sleep
 
 import httpx
 
+from infra.tasks.local_cloud import BYTECODE_VARIABLE
+
 SECONDS = 120
+NOT_THEIRS = ("CLOUD", "INVOKE", "GOOGLE")
+
+
+def variables_of_a_person() -> dict[str, str]:
+    """The environment of somebody who has set nothing for us; what was compiled is shared."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name == BYTECODE_VARIABLE or not name.startswith(NOT_THEIRS)
+    }
 
 
 def free_port() -> int:

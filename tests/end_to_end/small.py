@@ -1,6 +1,5 @@
 """A service of which only the files that provisioning reads are there, in the environment stg."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -9,9 +8,8 @@ from pathlib import Path
 
 import httpx
 
+from tests.end_to_end.processes import variables_of_a_person
 from tests.infra.services import write
-
-NOT_THEIRS = ("CLOUD", "INVOKE", "GOOGLE")
 
 
 @dataclass(frozen=True)
@@ -36,8 +34,7 @@ class Small:
     @property
     def variables(self) -> Mapping[str, str]:
         """What leads its commands to the emulator."""
-        ours = {key: value for key, value in os.environ.items() if not key.startswith(NOT_THEIRS)}
-        return {**ours, "CLOUD_EMULATOR_HOST": self.host, "INVOKE_ENV": "stg"}
+        return {**variables_of_a_person(), "CLOUD_EMULATOR_HOST": self.host, "INVOKE_ENV": "stg"}
 
     def command(self, *words: str) -> list[str]:
         """A command line, to be run in the folder."""

@@ -11,12 +11,11 @@ import pytest
 
 from infra.project import find_uv
 from tests.conftest import Bake
-from tests.end_to_end.processes import interrupt, running
+from tests.end_to_end.processes import interrupt, running, variables_of_a_person
 from tests.end_to_end.rehearsals import commit, edit
 from tests.template.bakes import REPOSITORY, Baked
 
 REHEARSE = [sys.executable, "-m", "invoke", "rehearse", "--env", "prd"]
-NOT_THEIRS = ("CLOUD", "INVOKE", "GOOGLE")
 ADDS = '''"""add a price"""
 
 import sqlalchemy as sa
@@ -54,11 +53,8 @@ class Scratch:
     def variables(self) -> dict[str, str]:
         """A person's, without an account of Google's."""
         cache = subprocess.check_output([find_uv(), "cache", "dir"], text=True).strip()
-        ours = {
-            name: value for name, value in os.environ.items() if not name.startswith(NOT_THEIRS)
-        }
         places = {"TMPDIR": str(self.temporary), "HOME": str(self.home), "UV_CACHE_DIR": cache}
-        return ours | places
+        return variables_of_a_person() | places
 
     def leftovers(self) -> list[Path]:
         """What there is in the folders."""

@@ -179,3 +179,16 @@ def test_its_folder_is_where_this_system_keeps_such_things(
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setattr(sys, "platform", platform)
     assert local_cloud.state_folder() == tmp_path / folder
+
+
+def test_a_throwaway_cloud_uses_what_the_user_s_own_has_compiled(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(local_cloud.BYTECODE_VARIABLE)
+    monkeypatch.setenv(local_cloud.STATE_VARIABLE, str(state))
+    assert local_cloud.kept_bytecode() == {}
+    own = state / "images/.bytecode"
+    own.mkdir(parents=True)
+    assert local_cloud.kept_bytecode() == {local_cloud.BYTECODE_VARIABLE: str(own)}
+    monkeypatch.setenv(local_cloud.BYTECODE_VARIABLE, "elsewhere")
+    assert local_cloud.kept_bytecode() == {}

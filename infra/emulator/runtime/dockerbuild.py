@@ -38,10 +38,14 @@ VENV = ".venv"
 
 
 class ImageBuilder:
-    """Builds images into the store; the same content is built once, whoever asks."""
+    """Builds images into the store; the same content is built once, whoever asks.
 
-    def __init__(self, images: Images) -> None:
+    `bytecode` is the folder that keeps compiled Python from one image to the next.
+    """
+
+    def __init__(self, images: Images, bytecode: Path) -> None:
         self._images = images
+        self._bytecode = bytecode
         self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
     def build(self, request: BuildRequest, say: Say, run: Run) -> Image:
@@ -66,7 +70,7 @@ class ImageBuilder:
             else:
                 shutil.rmtree(root, ignore_errors=True)
                 try:
-                    _Work(plan, say, run).carry_out(root, self._images.folder / ".bytecode")
+                    _Work(plan, say, run).carry_out(root, self._bytecode)
                 except BaseException:
                     shutil.rmtree(root, ignore_errors=True)
                     raise

@@ -5,6 +5,7 @@ what it has to remember it keeps in the store it is given.
 """
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future
@@ -24,6 +25,8 @@ from infra.emulator.runtime.sql import Databases
 from infra.emulator.runtime.stops import Stop
 from infra.emulator.runtime.store import Store
 
+# The folder of another emulator's compiled Python, used and added to.
+BYTECODE = "CLOUD_EMULATOR_BYTECODE"
 # How often a program that may be stopped from elsewhere looks whether it was.
 GLANCE = 0.05
 # What a program ended by us answers, as after SIGTERM.
@@ -38,7 +41,8 @@ class Runtime:
         self.folder = folder
         self.logs = LogWriter(sink)
         self.images = Images(folder / "images", store)
-        self.image_builder = ImageBuilder(self.images)
+        kept = os.environ.get(BYTECODE) or folder / "images/.bytecode"
+        self.image_builder = ImageBuilder(self.images, Path(kept))
         self.databases = Databases(folder / "sql", durable=bool(self.settings.durable))
         self.gateway = Gateway(store, self.logs)
         self._metadata = Metadata()
