@@ -21,6 +21,7 @@ def run(folder: Path, test: str, *options: str) -> subprocess.CompletedProcess[s
     temporary = folder / "temporary"
     temporary.mkdir()
     own = {"TMPDIR": str(temporary), "PYTHONPATH": str(REPOSITORY)}
+    own["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # they take longer to load than the test to run
     left = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST")}
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options, "test_it.py"],
@@ -36,7 +37,7 @@ def run(folder: Path, test: str, *options: str) -> subprocess.CompletedProcess[s
     return done
 
 
-@pytest.mark.parametrize("options", [(), ("-n2",)])
+@pytest.mark.parametrize("options", [(), ("-p", "xdist", "-n2")])
 @pytest.mark.parametrize(
     ("test", "said"),
     [
