@@ -43,7 +43,7 @@ def added_to(name: str, declared: Sequence[Declared], existing: Existing) -> Ent
     if model is None:
         close = nearest(name, existing.by_class)
         known = f"did you mean {close}?" if close else f"it has {', '.join(existing.by_class)}"
-        raise ProjectError(f"--add {name}: the service has no such entity; {known} {NOTHING}")
+        raise ProjectError(f"--add {name}: the service has no such entity; {known}; {NOTHING}")
     if not declared:
         raise ProjectError(f"--add {name}: which fields? As in “weight:float?”; {NOTHING}")
     check_heads(existing)

@@ -70,7 +70,7 @@ def test_a_wrong_field_is_shown_at_its_place_and_nothing_is_written(service: Pat
     [
         ([], "which entity, with which fields?"),
         (["Product"], "Product has no field"),
-        (["--add", "Product", "weight:float?"], "the service has no such entity"),
+        (["--add", "Product", "weight:float?"], "has no such entity; it has Category; nothing was"),
         (["--add", "Category", "weight:float?", "--plural", "x"], "are for a new entity"),
         (["--remove", "Category", "name:str"], "it takes no fields"),
         (["--remove", "Category"], "there is no terminal to ask at; say --yes"),
