@@ -47,10 +47,15 @@ def is_ours(
     thing: Any, name: str | None, kind: str, reflected: bool, model: object
 ) -> bool:
     """Whether models and database are to agree on it: not when the code no
-    longer uses it, and a later release drops it (`leaving` in alembic.ini)."""
+    longer uses it, and a later release drops it (`leaving` in alembic.ini);
+    an index or a key goes with any of its columns."""
+    if not reflected or model is not None:
+        return True
     table = getattr(getattr(thing, "table", None), "name", None)
-    full = name if kind == "table" else f"{table}.{name}"
-    return not (reflected and model is None and full in leaving)
+    if kind == "table":
+        return name not in leaving
+    names = [name] if kind == "column" else [c.name for c in thing.columns]
+    return not any(f"{table}.{each}" in leaving for each in names)
 
 
 def migrate(connection: Connection) -> None:

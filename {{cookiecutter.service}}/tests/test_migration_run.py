@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import asyncpg
@@ -14,6 +14,8 @@ import pytest
 from alembic import command
 from alembic.config import Config as AlembicConfig
 from alembic.script import ScriptDirectory
+from sqlalchemy import Column, Integer, Table
+from sqlmodel import SQLModel
 
 from src.dependencies.config import Settings, get_config
 from src.migrations.blocking import HIDDEN, describe
@@ -337,6 +339,34 @@ async def test_what_leaves_in_a_later_release_is_no_difference(
         await asyncio.to_thread(command.check, alembic)
     alembic.set_main_option("leaving", "gone.column old")
     await asyncio.to_thread(command.check, alembic)
+
+
+@pytest.fixture
+def part() -> Iterator[None]:
+    """A model of the test's own."""
+    table = Table(
+        "parts_here", SQLModel.metadata, Column("id", Integer, primary_key=True)
+    )
+    yield
+    SQLModel.metadata.remove(table)
+
+
+@pytest.mark.usefixtures("part")
+async def test_indexes_and_keys_leave_with_their_column(
+    database: asyncpg.Connection, add: Add
+) -> None:
+    await database.execute("DROP TABLE things")
+    alembic = add(
+        "op.execute('CREATE TABLE parts_here (id int PRIMARY KEY, "
+        "word text UNIQUE, whole int REFERENCES parts_here)')",
+        "op.execute('CREATE INDEX by_both ON parts_here (id, word)')",
+    )
+    await upgrade(alembic)
+    alembic.set_main_option("leaving", "parts_here.whole parts_here.word")
+    await asyncio.to_thread(command.check, alembic)
+    await database.execute("CREATE INDEX by_id ON parts_here (id)")
+    with pytest.raises(Exception, match=r"remove_index.*by_id"):
+        await asyncio.to_thread(command.check, alembic)
 
 
 @pytest.mark.parametrize("query", [HIDDEN, None])
