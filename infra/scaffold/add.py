@@ -32,27 +32,35 @@ def add_texts(
     for field in added.fields:
         judge(field)
     with room(folder) as place:
-        lines = formatted_lines(added, tables, place, folder)
-        name = added.name
-        edits = {
-            f"src/models/{name}_model.py": model,
-            f"src/schemas/{name}_query.py": query,
-            f"src/repositories/{name}_repository.py": repository,
-            f"src/services/{name}_service.py": service,
-            f"src/routers/{name}_router.py": router,
-        }
-        found = {path: edit(path, read(folder, path), added, lines) for path, edit in edits.items()}
-        path = f"tests/test_{name}.py"
-        found[path] = tests(path, read(folder, path), added, place, folder)
-        enums = [spelling.enum_class(added, each) for each in layers.enums(added)]
-        path = "src/models/__init__.py"
-        found[path] = register_names(path, read(folder, path), f"src.models.{name}_model", enums)
-        found = tidied(found, folder, place)
+        found = layer_texts(added, tables, folder, place)
         write_all(place, found)
         for each in migrations(added, tables, date):
             path = migration.write(place, folder, each)
             found[path] = (place / path).read_text("utf-8")
         return {path: text for path, text in found.items() if text != text_before(folder, path)}
+
+
+def layer_texts(
+    added: Entity, tables: Mapping[str, str], folder: Path, place: Path
+) -> dict[str, str]:
+    """The entity's files of every layer and its tests, with the fields, by their paths; `place` is
+    a copy of the service. Raises ProjectError."""
+    lines = formatted_lines(added, tables, place, folder)
+    name = added.name
+    edits = {
+        f"src/models/{name}_model.py": model,
+        f"src/schemas/{name}_query.py": query,
+        f"src/repositories/{name}_repository.py": repository,
+        f"src/services/{name}_service.py": service,
+        f"src/routers/{name}_router.py": router,
+    }
+    found = {path: edit(path, read(folder, path), added, lines) for path, edit in edits.items()}
+    path = f"tests/test_{name}.py"
+    found[path] = tests(path, read(folder, path), added, place, folder)
+    enums = [spelling.enum_class(added, each) for each in layers.enums(added)]
+    path = "src/models/__init__.py"
+    found[path] = register_names(path, read(folder, path), f"src.models.{name}_model", enums)
+    return tidied(found, folder, place)
 
 
 def tidied(found: Mapping[str, str], folder: Path, place: Path) -> dict[str, str]:

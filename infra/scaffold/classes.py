@@ -6,12 +6,19 @@ import libcst as cst
 
 from infra.project import ProjectError
 from infra.scaffold.edit import (
+    aliases,
+    bound,
+    fewer,
     import_of,
     imported_module,
     imported_names,
+    items_of,
     parse,
+    shrunk,
+    unimported,
     with_import,
 )
+from infra.scaffold.imports import used
 
 
 class Editor:
@@ -55,6 +62,57 @@ class Editor:
         owner = self.found(class_name, attribute)
         kept = [each for each in owner.body.body if attribute_of(each) != attribute]
         self.swap(owner, owner.with_changes(body=owner.body.with_changes(body=kept)))
+
+    def drop(self, attribute: str) -> None:
+        """Takes a field out of every class that has it."""
+        body = [
+            without_field(each, attribute) if isinstance(each, cst.ClassDef) else each
+            for each in self.tree.body
+        ]
+        self.tree = self.tree.with_changes(body=body)
+
+    def drop_entry(self, class_name: str, attribute: str, key: str) -> None:
+        """Takes an entry out of a dict that a class has, and the dict when it has no other."""
+        owner = self.found(class_name, key)
+        for each in owner.body.body:
+            if attribute_of(each) != attribute:
+                continue
+            value = getattr(cst.ensure_type(each, cst.SimpleStatementLine).body[0], "value", None)
+            if not isinstance(value, cst.Dict):
+                return
+            kept = fewer(value.elements, lambda one: is_entry(one, key))
+            if kept:
+                self.swap(value, shrunk(value, "rbrace", "elements", kept))
+            else:
+                self.drop(attribute)
+
+    def drop_class(self, class_name: str) -> None:
+        """Takes a class away."""
+        gone = self.found(class_name, "")
+        body = [each for each in self.tree.body if each is not gone]
+        self.tree = self.tree.with_changes(body=body)
+
+    def drop_unused(self, before: str) -> None:
+        """Takes away the imports of what the file used before, and no longer does."""
+        gone = used(before) - used(self.code) - {*self.exported()}
+        body: list[cst.SimpleStatementLine | cst.BaseCompoundStatement] = []
+        above: cst.SimpleStatementLine | None = None
+        for each in self.tree.body:
+            names = bound_by(each)
+            if names and names <= gone:
+                above = above or cst.ensure_type(each, cst.SimpleStatementLine)
+                continue
+            kept = unimported(each, gone) if names & gone else each
+            body.append(spaced(kept, above) if above else kept)
+            above = None
+        self.tree = self.tree.with_changes(body=body)
+
+    def exported(self) -> list[str]:
+        """The names in `__all__`."""
+        texts = Texts()
+        if (items := items_of(self.tree, "__all__")) is not None:
+            items.visit(texts)
+        return texts.found
 
     def sorts(self, class_name: str) -> list[str]:
         """The columns that lists can be sorted by, from the field `sort`."""
@@ -133,6 +191,47 @@ class Editor:
     def swap(self, old: cst.CSTNode, new: cst.CSTNode) -> None:
         """Puts a node in another's place."""
         self.tree = cst.ensure_type(self.tree.deep_replace(old, new), cst.Module)
+
+
+def without_field(owner: cst.ClassDef, attribute: str) -> cst.ClassDef:
+    """The class without a field."""
+    if not isinstance(owner.body, cst.IndentedBlock):
+        return owner
+    body = list(owner.body.body)
+    places = [i for i, each in enumerate(body) if attribute_of(each) == attribute]
+    for place in reversed(places):
+        gone = cst.ensure_type(body.pop(place), cst.SimpleStatementLine)
+        if place < len(body):
+            body[place] = spaced(body[place], gone)
+    body = body or [cst.parse_statement("pass")]
+    return owner.with_changes(body=owner.body.with_changes(body=body)) if places else owner
+
+
+def spaced[Statement: cst.BaseStatement](
+    below: Statement, gone: cst.SimpleStatementLine
+) -> Statement:
+    """The statement below one that is gone, with the empty lines that stood above that."""
+    have = getattr(below, "leading_lines", ())
+    gap = [each for each in gone.leading_lines if each.comment is None]
+    if not gap or (have and have[0].comment is None):
+        return below
+    return below.with_changes(leading_lines=[*gap, *have])
+
+
+def is_entry(element: cst.BaseDictElement, key: str) -> bool:
+    """Whether it is the dict's entry of the key."""
+    found = element.key if isinstance(element, cst.DictElement) else None
+    return isinstance(found, cst.SimpleString) and found.evaluated_value == key
+
+
+def bound_by(statement: cst.BaseStatement) -> set[str]:
+    """The names that an import binds; none of another statement, or one with others on its line."""
+    if not isinstance(statement, cst.SimpleStatementLine) or len(statement.body) > 1:
+        return set()
+    first = statement.body[0]
+    if isinstance(first, cst.ImportFrom):
+        return {bound(each) for each in aliases(first)}
+    return {bound(each) for each in first.names} if isinstance(first, cst.Import) else set()
 
 
 class Texts(cst.CSTVisitor):

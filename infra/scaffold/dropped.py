@@ -26,7 +26,7 @@ def of_table(table: str, existing: Existing) -> list[Migration]:
         if each is not None and each not in ordered:
             ordered.append(each)
             rest.extend(each.down)
-    about = re.compile(rf"['\"]{table}['\"]")
+    about = re.compile(rf"['\"]{table}['\"]|ALTER TABLE {table}\b")
     return [each for each in ordered if about.search(each.text)]
 
 
@@ -41,8 +41,14 @@ def migration(name: str, table: str, existing: Existing) -> tuple[str, str]:
     types = dict.fromkeys(found for each in mine for found in TYPE.findall(each.text))
     drops = [f'op.drop_table("{table}")', *(f'op.execute("DROP TYPE {each}")' for each in types)]
     again = redone(mine, table)
+    return written(f"remove {names.snake(name).replace('_', ' ')}", drops, again, existing)
+
+
+def written(message: str, drops: list[str], again: str, existing: Existing) -> tuple[str, str]:
+    """The path and the text of a migration that drops, and how it is undone. Raises
+    ProjectError."""
     words = {
-        "message": f"remove {names.snake(name).replace('_', ' ')}",
+        "message": message,
         "date": now().isoformat(),
         "upgrade": "\n    ".join(drops),
         "downgrade": again.strip().replace("\n", "\n    "),

@@ -4,6 +4,7 @@ Nothing is read or written here: a text goes in, and a text comes out.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import cast
 
 import libcst as cst
 
@@ -69,6 +70,19 @@ def add_to(path: str, source: str, variable: str, names: Iterable[str]) -> str:
     return with_items(path, parse(path, source), variable, listed, by_hand).code
 
 
+def unregister_names(path: str, source: str, module: str, names: set[str]) -> str:
+    """Takes names of a module, which the layer goes on importing, from its import and `__all__`."""
+    tree = parse(path, source)
+    body = [
+        unimported(each, names) if imported_module(each) == module else each for each in tree.body
+    ]
+    tree = tree.with_changes(body=body)
+    if (found := items_of(tree, "__all__")) is not None:
+        kept = without(found, {f'"{name}"' for name in names})
+        tree = cst.ensure_type(tree.deep_replace(found, kept), cst.Module)
+    return tree.code
+
+
 def unregister(path: str, source: str, module: str, variable: str = "__all__") -> str:
     """Takes a module's import away, and the names it brought from `__all__` and the variable."""
     tree = parse(path, source)
@@ -93,6 +107,81 @@ def unregister(path: str, source: str, module: str, variable: str = "__all__") -
         if (found := items_of(tree, name)) is not None:
             tree = cst.ensure_type(tree.deep_replace(found, without(found, texts)), cst.Module)
     return tree.code
+
+
+# What the template imports on lines of their own, however short they are.
+BROKEN = {"src.exceptions"}
+
+
+def unimported(
+    statement: cst.BaseStatement | cst.SimpleStatementLine, names: set[str]
+) -> cst.SimpleStatementLine:
+    """The import without names that it binds, not all of them; on one line again, where it was
+    broken for want of room."""
+    line = cst.ensure_type(statement, cst.SimpleStatementLine)
+    first = line.body[0]
+    if not isinstance(first, cst.ImportFrom):
+        first = cst.ensure_type(first, cst.Import)
+        kept = fewer(first.names, lambda each: bound(each) in names)
+        return line.with_changes(body=[first.with_changes(names=kept)])
+    code = cst.Module([]).code_for_node
+    old = [code(each.with_changes(comma=cst.MaybeSentinel.DEFAULT)) for each in aliases(first)]
+    kept = fewer(aliases(first), lambda each: bound(each) in names)
+    new = [code(each.with_changes(comma=cst.MaybeSentinel.DEFAULT)) for each in kept]
+    module = imported_module(statement)
+    start = f"from {module} import "
+    was_broken = "\n" in code(first) and len(start + ", ".join(old)) > WIDTH
+    fits = len(start + ", ".join(new)) <= WIDTH
+    if was_broken and fits and "#" not in code(first) and module not in BROKEN:
+        (made,) = cst.parse_module(start + ", ".join(new)).body
+        return cst.ensure_type(made, cst.SimpleStatementLine).with_changes(
+            leading_lines=line.leading_lines, trailing_whitespace=line.trailing_whitespace
+        )
+    return line.with_changes(body=[shrunk(first, "rpar", "names", kept)])
+
+
+def aliases(statement: cst.ImportFrom) -> Sequence[cst.ImportAlias]:
+    """What is imported; none of a star."""
+    return [] if isinstance(statement.names, cst.ImportStar) else statement.names
+
+
+def bound(alias: cst.ImportAlias) -> str:
+    """The name that an import binds."""
+    return alias.evaluated_alias or alias.evaluated_name.partition(".")[0]
+
+
+def fewer[Node: cst.ImportAlias | cst.BaseElement | cst.BaseDictElement](
+    nodes: Sequence[Node], is_gone: Callable[[Node], bool]
+) -> list[Node]:
+    """The nodes without some, the last with the comma that the last had."""
+    kept = [each for each in nodes if not is_gone(each)]
+    if kept and kept[-1] is not nodes[-1]:
+        kept[-1] = cast("Node", kept[-1].with_changes(comma=nodes[-1].comma))
+    return kept
+
+
+def shrunk[Holder: cst.CSTNode](
+    holder: Holder, bracket: str, part: str, kept: Sequence[cst.CSTNode]
+) -> Holder:
+    """What holds the nodes, with those that were kept; a comment behind the last one stays."""
+    before = getattr(holder, part)
+    changed = holder.with_changes(**{part: kept})
+    last = next((each for each in reversed(before) if kept and is_like(each, kept[-1])), None)
+    space = getattr(getattr(last, "comma", None), "whitespace_after", None)
+    closing = getattr(holder, bracket)
+    end = getattr(closing, "whitespace_before", None)
+    if last is before[-1] or not isinstance(space, cst.ParenthesizedWhitespace):
+        return changed
+    if space.first_line.comment is None or not isinstance(end, cst.ParenthesizedWhitespace):
+        return changed
+    end = end.with_changes(first_line=space.first_line)
+    return changed.with_changes(**{bracket: closing.with_changes(whitespace_before=end)})
+
+
+def is_like(one: cst.CSTNode, other: cst.CSTNode) -> bool:
+    """Whether two nodes are the same but for the comma behind them."""
+    plain = {"comma": cst.MaybeSentinel.DEFAULT}
+    return one.with_changes(**plain).deep_equals(other.with_changes(**plain))
 
 
 def import_of(module: str, names: Sequence[str]) -> str:

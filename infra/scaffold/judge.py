@@ -10,6 +10,7 @@ from infra.scaffold import names, reserved
 from infra.scaffold.declared import Declared
 from infra.scaffold.entity import Entity, Field, OnDelete, Text, Type
 from infra.scaffold.existing import Existing, Model
+from infra.scaffold.leaving import noted
 from infra.scaffold.lexer import nearest
 
 # A third of a page, less what the index keeps of its own.
@@ -53,6 +54,12 @@ def added_to(name: str, declared: Sequence[Declared], existing: Existing) -> Ent
         check_field(added, each, existing, seen)
         seen.add(each.field.attribute)
         refuse_unfillable(each)
+        if (column := f"{model.table}.{each.field.attribute}") in noted(existing.folder):
+            raise each.declaration.refuse(
+                each.name,
+                f"the database still has {column}, which is leaving; drop it first: invoke entity "
+                f"--remove {name} {each.field.attribute}",
+            )
     return added
 
 
@@ -99,6 +106,11 @@ def check_name(name: str, snake: str, table: str, existing: Existing) -> None:
             raise ProjectError(
                 f"{name}: {class_name} has the table {table} already; give another: --plural"
             )
+    if table in noted(existing.folder):
+        raise ProjectError(
+            f"{name}: the database still has the table {table}, which is leaving; drop it first:"
+            f" invoke entity --remove {name}; or give another: --plural; {NOTHING}"
+        )
     taken = {
         f"src/models/{snake}_model.py",
         f"src/exceptions/{snake}_error.py",

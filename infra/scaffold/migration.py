@@ -34,13 +34,14 @@ class Migration:
 
 def write(room: Path, folder: Path, migration: Migration) -> str:
     """Writes the migration in the room, a copy of the service in `folder` that has the new
-    models, and returns its path there. Raises ProjectError with what the service's Python said.
+    models, and returns its path there; "" where nothing has to be done. Raises ProjectError with
+    what the service's Python said.
     """
     done = run(room, folder, str(PROGRAM), text=json.dumps(asdict(migration)))
     if done.returncode:
         said = "\n".join(f"  {line}" for line in done.stderr.strip().splitlines()[-LAST_LINES:])
         raise ProjectError(f"{folder}: its Alembic can't write “{migration.message}”:\n{said}")
-    return done.stdout.strip().splitlines()[-1]
+    return (done.stdout.strip().splitlines() or [""])[-1]
 
 
 def run(

@@ -43,9 +43,8 @@ def main() -> None:
         write(script, given, [given["up"], given["down"]])
         return
     up, down = STEPS[given["step"]](table, given["columns"])
-    types = new_types(table, given["columns"])
-    down = [*down, *(ops.ExecuteSQLOp(f"DROP TYPE {each.name}") for each in types)]
-    write(script, given, rendered(environment, context, (up, down)))
+    if up:
+        write(script, given, rendered(environment, context, (up, down)))
 
 
 def load_environment(config: Config, script: ScriptDirectory) -> ModuleType:
@@ -72,7 +71,13 @@ def create(table: sa.Table, columns: list[str]) -> Step:
     new = ops.CreateTableOp.from_table(table)
     indexes = [ops.CreateIndexOp.from_index(index) for index in sorted_indexes(table)]
     dropped = [ops.DropIndexOp.from_index(index) for index in sorted_indexes(table)]
-    return [new, *indexes], [*reversed(dropped), ops.DropTableOp.from_table(table)]
+    down = [*reversed(dropped), ops.DropTableOp.from_table(table), *drop_types(table, columns)]
+    return [new, *indexes], down
+
+
+def drop_types(table: sa.Table, columns: list[str]) -> list[ops.MigrateOperation]:
+    """The steps that drop PostgreSQL's own types."""
+    return [ops.ExecuteSQLOp(f"DROP TYPE {each.name}") for each in new_types(table, columns)]
 
 
 def sorted_indexes(table: sa.Table) -> list[sa.Index]:
@@ -94,10 +99,43 @@ def add(table: sa.Table, columns: list[str]) -> Step:
         made.kw["postgresql_not_valid"] = True
         up.append(made)
     down = [ops.DropColumnOp(table.name, column.name) for column in reversed(new)]
-    return up, [*down]
+    return up, [*down, *drop_types(table, columns)]
 
 
-STEPS = {"create": create, "add": add}
+def let_be_empty(table: sa.Table, columns: list[str]) -> Step:
+    """Columns that nobody fills any more: none must have a value, nor all the same unique one.
+    No step where that is so already."""
+    up: list[ops.MigrateOperation] = []
+    down: list[ops.MigrateOperation] = []
+    for column in (each for each in table.columns if each.name in columns):
+        default = column.server_default is not None
+        clashes = default and is_unique(column)
+        if (column.nullable or default) and not clashes:
+            continue
+        have = {
+            "existing_type": column.type,
+            "existing_nullable": column.nullable,
+            "existing_server_default": column.server_default,
+        }
+        old = {"modify_nullable": column.nullable} if not column.nullable else {}
+        new = {"modify_nullable": True} if not column.nullable else {}
+        without = {"modify_server_default": None} if clashes else {}
+        again = {"modify_server_default": column.server_default} if clashes else {}
+        up.append(ops.AlterColumnOp(table.name, column.name, **have, **new, **without))
+        down.append(ops.AlterColumnOp(table.name, column.name, **have, **old, **again))
+    return up, down
+
+
+def is_unique(column: sa.Column[Any]) -> bool:
+    """Whether no two rows have the same of it."""
+    return any(
+        [*each.columns] == [column]
+        for each in column.table.constraints
+        if isinstance(each, sa.UniqueConstraint)
+    )
+
+
+STEPS = {"create": create, "add": add, "empty": let_be_empty}
 
 
 def rendered(environment: ModuleType, context: MigrationContext, step: Step) -> list[str]:

@@ -14,10 +14,9 @@ from pathlib import Path
 from infra.project import ProjectError
 from infra.scaffold import dropped, judge, names, write
 from infra.scaffold.existing import Existing, Migration, Model, tree
+from infra.scaffold.leaving import ALEMBIC, leaving, with_leaving
 from infra.scaffold.put import Texts
 
-ALEMBIC = "db/alembic.ini"
-LEAVING = re.compile(r"^(leaving[ \t]*=)(.*)$", re.MULTILINE)
 OWN = {"src", "tests"}
 NOTHING = "nothing was removed"
 
@@ -158,21 +157,3 @@ def table_left(name: str, snake: str, existing: Existing) -> Removal:
         f"The migration drops {table} with all its rows: release it once no version that uses the"
         " table serves any more; invoke deploy refuses it before",
     )
-
-
-def leaving(folder: Path) -> list[str]:
-    """The tables and columns that the code no longer uses. Raises ProjectError."""
-    found = LEAVING.search(write.read(folder, ALEMBIC))
-    if found is None:
-        raise ProjectError(
-            f"{folder / ALEMBIC}: it has no line “leaving =”, which keeps the table out of new"
-            " migrations; write it into [alembic]"
-        )
-    return found.group(2).split()
-
-
-def with_leaving(folder: Path, tables: list[str]) -> str:
-    """alembic.ini with these leaving."""
-    text = write.read(folder, ALEMBIC)
-    listed = " ".join(dict.fromkeys(tables))
-    return LEAVING.sub(lambda found: f"{found.group(1)} {listed}".rstrip(), text, count=1)

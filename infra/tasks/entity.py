@@ -32,7 +32,7 @@ HELP = {
     "unique": "Fields that are unique together: --unique category,name. May be given again.",
     "add": "The entity that gets the fields: its layers, tests and migrations are changed.",
     "dry-run": "Show what would change as a diff, and write nothing.",
-    "remove": "The entity to remove: its files, and what hands them on.",
+    "remove": "The entity to remove, or to take the fields out of that are named behind it.",
     "yes": "Do not ask before --remove.",
     "no-checks": "Write only: neither lint, type-check nor run the new tests.",
     "service": SERVICE,
@@ -73,7 +73,7 @@ def entity(  # noqa: PLR0913, PLR0917
         refuse_mixed(words, plural, unique or [], add, remove)
         recover(project, dry_run=dry_run)
         if remove:
-            leave(project, remove, yes=yes, dry_run=dry_run)
+            leave(project, remove, words, yes=yes, dry_run=dry_run, no_checks=no_checks)
             return
         name, fields = (add, words) if add else (words[0], words[1:])
         found, existing = decide(project, name, fields, plural, unique or [], is_added=bool(add))
@@ -83,7 +83,7 @@ def entity(  # noqa: PLR0913, PLR0917
             return
         put(project, texts)
         if not no_checks:
-            check(project, found, texts)
+            check(project, found.name, texts)
     say_next(found, is_added=bool(add), checked=not no_checks)
 
 
@@ -91,8 +91,9 @@ def refuse_mixed(
     words: Sequence[str], plural: str, unique: Sequence[str], add: str, remove: str
 ) -> None:
     """Raises ProjectError for words that don't belong together."""
-    if remove and (words or plural or unique or add):
-        raise ProjectError(f"--remove {remove}: it takes no fields, and no other option but --yes")
+    if remove and (plural or unique or add):
+        said = "--plural, --unique and --add are for what comes"
+        raise ProjectError(f"--remove {remove}: {said}; nothing was removed")
     if add and (plural or unique):
         raise ProjectError(f"--add {add}: --plural and --unique are for a new entity")
     if not (words or add or remove):
@@ -219,26 +220,26 @@ def mark_of(project: Project, path: str, text: str | None) -> str:
     return "removed" if text is None else "changed"
 
 
-def check(project: Project, entity: "Entity", texts: "Texts") -> None:
-    """Lints, type-checks and tests what is new. Raises Exit when one fails, or it is interrupted;
-    the files stay."""
+def check(project: Project, name: str, texts: "Texts") -> None:
+    """Lints, type-checks and tests what is new of an entity (`line_item`). Raises Exit when one
+    fails, or it is interrupted; the files stay."""
     paths = [path for path, text in texts.items() if text is not None and path.endswith(".py")]
     checks = [
         ["ruff", "check", "--quiet", *paths],
         ["ruff", "format", "--check", "--quiet", *paths],
         ["mypy"],
-        ["pytest", "-q", f"tests/test_{entity.name}.py"],
+        ["pytest", "-q", f"tests/test_{name}.py"],
     ]
     for each in checks:
-        name = " ".join(each[: 2 if each[0] == "ruff" else 1])
+        program = " ".join(each[: 2 if each[0] == "ruff" else 1])
         try:
-            with step(name) as line:
+            with step(program) as line:
                 done = project.ask(*each)
                 if done.returncode:
                     line.log(done.stdout + done.stderr)
-                    raise Exit(f"error: {name} failed. {STAYS}", code=FAILED)
+                    raise Exit(f"error: {program} failed. {STAYS}", code=FAILED)
         except KeyboardInterrupt:
-            raise Exit(f"interrupted: {name} did not end. {STAYS}", code=INTERRUPTED) from None
+            raise Exit(f"interrupted: {program} did not end. {STAYS}", code=INTERRUPTED) from None
 
 
 def say_next(entity: "Entity", *, is_added: bool, checked: bool) -> None:
@@ -248,12 +249,20 @@ def say_next(entity: "Entity", *, is_added: bool, checked: bool) -> None:
     say(f"{entity.class_name} {ready}. Its migration {brings}: uv run invoke migrate")
 
 
-def leave(project: Project, name: str, *, yes: bool, dry_run: bool) -> None:
-    """Takes an entity out of the service, after asking."""
-    from infra.scaffold import existing, remove
+def leave(  # noqa: PLR0913
+    project: Project,
+    name: str,
+    fields: Sequence[str],
+    *,
+    yes: bool,
+    dry_run: bool,
+    no_checks: bool,
+) -> None:
+    """Takes an entity out of the service, or fields out of an entity, after asking."""
+    from infra.scaffold import existing, names, remove, remove_field
 
     there = existing.read(project.folder)
-    removal = remove.removal(name, there)
+    removal = remove_field.removal(name, fields, there) if fields else remove.removal(name, there)
     if dry_run:
         show(project, removal.texts)
         say(removal.then)
@@ -263,7 +272,10 @@ def leave(project: Project, name: str, *, yes: bool, dry_run: bool) -> None:
             raise ProjectError("nothing was removed: there is no terminal to ask at; say --yes")
         for path in removal.texts:
             say(f"  {path}  {mark_of(project, path, removal.texts[path])}")
-        if asked(f"Remove {name}? [y/N] ").lower() not in {"y", "yes"}:
+        what = f"{', '.join(fields)} of {name}" if fields else name
+        if asked(f"Remove {what}? [y/N] ").lower() not in {"y", "yes"}:
             raise ProjectError("nothing was removed")
     put(project, removal.texts)
+    if fields and not no_checks:
+        check(project, names.snake(name), removal.texts)
     say(removal.then)

@@ -2,7 +2,12 @@
 
 from pathlib import Path
 
+from infra.scaffold import layers
+from infra.scaffold.entity import Entity
 from infra.scaffold.existing import LAYERS
+from infra.scaffold.migration import formatted
+from infra.scaffold.write import registered, room, write_all
+from tests.infra.scaffold.entities import TABLES
 
 CATEGORY = '''"""Categories."""
 
@@ -73,4 +78,39 @@ def a_service(folder: Path, *, tests: str = "async def create(client): ...\n") -
     for path, text in files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(text, "utf-8")
+    return folder
+
+
+RUFF = """[tool.ruff]
+line-length = 80
+target-version = "py313"
+
+[tool.ruff.lint]
+select = ["ASYNC", "F", "FAST", "I", "RUF", "UP"]
+"""
+
+
+A_LAYER = """\"\"\"A layer.\"\"\"
+
+from src.first import first, second
+
+__all__ = [
+    "first",
+    "second",
+]
+"""
+
+
+def a_generated_service(folder: Path, *entities: Entity) -> Path:
+    """A service with the entities as `invoke entity` writes them, but for their migrations."""
+    bare = {f"src/{layer}/__init__.py": A_LAYER for layer in LAYERS}
+    bare["src/routers/__init__.py"] += "\nrouters = (\n    first,\n    second,\n)\n"
+    bare |= {"pyproject.toml": RUFF, "db/alembic.ini": "[alembic]\nleaving =\n"}
+    bare["tests/__init__.py"] = ""
+    bare["db/versions/0000.py"] = 'revision = "0000"\ndown_revision = None\n'
+    write_all(folder, bare)
+    for entity in entities:
+        write_all(folder, registered(entity, folder))
+        with room(folder) as place:
+            write_all(folder, formatted(place, folder, layers.texts(entity, TABLES)))
     return folder

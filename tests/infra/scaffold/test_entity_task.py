@@ -8,7 +8,6 @@ import pytest
 from invoke.exceptions import Exit
 
 from infra.project import Project
-from infra.scaffold.entity import Entity
 from infra.tasks.entity import check
 from infra.tasks.many_words import words_for
 from tests.infra.scaffold.services import a_service
@@ -72,7 +71,10 @@ def test_a_wrong_field_is_shown_at_its_place_and_nothing_is_written(service: Pat
         (["Product"], "Product has no field"),
         (["--add", "Product", "weight:float?"], "has no such entity; it has Category; nothing was"),
         (["--add", "Category", "weight:float?", "--plural", "x"], "are for a new entity"),
-        (["--remove", "Category", "name:str"], "it takes no fields"),
+        (["--remove", "Category", "--plural", "x"], "are for what comes"),
+        (["--remove", "Category", "wieght"], "no field “wieght”; it has name"),
+        (["--remove", "Category", "name"], "remove the entity"),
+        (["--remove", "Product", "name"], "no such entity (it has Category)"),
         (["--remove", "Category"], "there is no terminal to ask at; say --yes"),
     ],
 )
@@ -117,7 +119,7 @@ def test_a_check_that_fails_or_is_interrupted_says_that_the_files_are_there(
     uv.chmod(0o755)
     monkeypatch.setenv("UV", str(uv))
     with pytest.raises(Exit) as end:
-        check(Project(service), Entity("thing", "things", ()), {"src/a.py": "x = 1\n"})
+        check(Project(service), "thing", {"src/a.py": "x = 1\n"})
     assert end.value.code == code
     assert end.value.message is not None
     assert end.value.message.startswith(f"{said} The files are written: mend them, or undo it all")

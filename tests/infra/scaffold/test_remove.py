@@ -7,6 +7,7 @@ import pytest
 
 from infra.project import ProjectError
 from infra.scaffold import dropped, existing, put, remove
+from infra.scaffold.leaving import leaving
 from tests.infra.scaffold.services import a_service
 
 REFERS = """from sqlmodel import Field, SQLModel
@@ -37,7 +38,7 @@ def test_what_was_never_committed_goes_with_its_migration(service: Path) -> None
     assert left == {"__init__.py", "0000.py"}
     for layer in existing.LAYERS:
         assert "ategory" not in (service / f"src/{layer}/__init__.py").read_text()
-    assert remove.leaving(service) == []
+    assert leaving(service) == []
 
 
 def test_a_committed_table_leaves_in_the_next_release(service: Path) -> None:
@@ -45,7 +46,7 @@ def test_a_committed_table_leaves_in_the_next_release(service: Path) -> None:
     found = remove.removal("Category", existing.read(service))
     put.put(service, found.texts)
     assert (service / "db/versions/aaa.py").is_file()
-    assert remove.leaving(service) == ["categories"]
+    assert leaving(service) == ["categories"]
     assert "# Tables." in (service / "db/alembic.ini").read_text()
     assert "--remove Category again" in found.then
 

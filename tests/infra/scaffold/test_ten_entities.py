@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from pytest_cookies.plugin import Cookies  # type: ignore[import-untyped]
 
+from tests.end_to_end.rehearsals import commit
 from tests.infra.scaffold.entities import MORE, TEN
 from tests.infra.scaffold.generating import add, generate
 from tests.template.bakes import Baked, bake
@@ -98,6 +99,20 @@ def come_and_go(service: Baked) -> None:
     assert changed(service) == []
 
 
+def a_field_comes_and_goes(service: Baked) -> None:
+    """A field that was released: out of the code first, and then out of the database."""
+    commit(service.folder, "Before")
+    service.passes(
+        "invoke", "entity", "--add", "Product", "fleeting:int default=1 index", "--no-checks"
+    )
+    commit(service.folder, "Add a field")
+    out = ("invoke", "entity", "--remove", "Product", "fleeting", "--yes", "--no-checks")
+    assert "the table products keeps the values" in service.passes(*out)
+    assert not any(path.endswith(".py") and "/versions/" in path for path in changed(service))
+    assert "The migration drops products.fleeting" in service.passes(*out)
+    assert "fleeting" not in (service.folder / "src/models/product_model.py").read_text("utf-8")
+
+
 def changed(service: Baked) -> list[str]:
     """What differs from the last commit."""
     git = ("git", "-C", str(service.folder), "status", "--porcelain", "--untracked-files=all")
@@ -113,6 +128,7 @@ def test_the_service_of_ten_entities_passes_all_there_is(cookies: Cookies, tmp_p
     add(service, MORE, tmp_path)
     model = (service.folder / "src/models/product_model.py").read_text("utf-8")
     assert OURS in model and "ours: ClassVar[int] = 1" in model
+    a_field_comes_and_goes(service)
     service.passes("invoke", "lint")
     names = [each.name for each in TEN]
     text = POPULATED.format(names=names, tables=[each.plural for each in TEN])
