@@ -1,15 +1,11 @@
-"""The whole of it: the emulator killed and started again, and the real service on it."""
+"""The whole of it: the emulator killed and started again, with all that ran on it."""
 
 import sys
 from pathlib import Path
 
-import httpx
 import pytest
 from google.cloud import run_v2
-from google.cloud.devtools import cloudbuild_v1
 
-from tests.conftest import Bake
-from tests.emulator.accounts import create_account
 from tests.emulator.emulators import Emulator
 from tests.emulator.running import (
     BY_REVISION,
@@ -21,20 +17,12 @@ from tests.emulator.running import (
     serving,
 )
 from tests.emulator.services import (
-    REGION,
-    archive,
     build_image,
-    create_build,
     create_job,
-    create_repository,
-    docker_build,
-    environment,
     eventually,
-    grant,
     result,
-    upload,
 )
-from tests.emulator.test_cloudsql import PASSWORD, Sql
+from tests.emulator.test_cloudsql import Sql
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of a process group")
 
@@ -89,71 +77,3 @@ def test_nothing_outlives_a_killed_emulator_and_all_comes_back(
     left = descendants(own_emulator.process.pid)
     assert own_emulator.stop() == 0
     assert not any(alive(pid) for pid in left)
-
-
-def test_the_template_is_built_migrated_and_served(
-    emulator: Emulator, project: str, baked: Bake
-) -> None:
-    folder = baked(service="orders").folder
-    names = ("pyproject.toml", "uv.lock", "README.md", ".dockerignore")
-    paths = [folder / name for name in names]
-    paths += [one for top in ("src", "db", "ci") for one in (folder / top).rglob("*")]
-    files = {
-        str(path.relative_to(folder)): path.read_text()
-        for path in paths
-        if path.is_file() and path.suffix != ".pyc"
-    }
-    registry = create_repository(emulator, project, "orders")
-    builds = cloudbuild_v1.CloudBuildClient(**emulator.arguments("cloudbuild"))
-    steps = [
-        docker_build(
-            f"{registry}/orders:dependencies", "--target=dependencies", file="ci/Dockerfile"
-        ),
-        docker_build(f"{registry}/orders:one", file="ci/Dockerfile"),
-    ]
-    build = result(
-        create_build(
-            builds,
-            parent=f"projects/{project}/locations/{REGION}",
-            build={
-                "source": upload(emulator, project, archive(files)),
-                "steps": steps,
-                "images": [f"{registry}/orders:one"],
-            },
-        )
-    )
-    run = Run(emulator, project, f"{registry}/orders@{build.results.images[0].digest}")
-    sql = Sql(emulator, project)
-    sql.create()
-    account = create_account(emulator, project, "orders-run")
-    grant(emulator, project, "roles/cloudsql.client", f"serviceAccount:{account}")
-    connection = f"{project}:europe-west1:db"
-    more = {
-        "service_account": account,
-        "volumes": [{"name": "cloudsql", "cloud_sql_instance": {"instances": [connection]}}],
-    }
-    variables = {
-        "DATABASE__HOST": f"/cloudsql/{connection}",
-        "DATABASE__NAME": "orders",
-        "DATABASE__USER": "orders",
-        "DATABASE__PASSWORD": PASSWORD,
-    }
-    container = {
-        "image": run.image,
-        "command": ["alembic"],
-        "args": ["-c", "db/alembic.ini", "upgrade", "head"],
-        "env": environment(**variables),
-    }
-    task = {"containers": [container], **more}
-    job = result(
-        create_job(
-            run.jobs, parent=run.parent, job_id="migrate", job={"template": {"template": task}}
-        )
-    )
-    assert result(run.jobs.run_job(name=job.name)).succeeded_count == 1
-    probe = {"http_get": {"path": "/health"}, "period_seconds": 3, "failure_threshold": 40}
-    service = run.create("orders", container={"startup_probe": probe}, variables=variables, **more)
-    made = httpx.post(f"{service.uri}/items/", json={"name": "kept"}, timeout=30)
-    assert made.status_code == 201
-    found = httpx.get(f"{service.uri}/items/{made.json()['data']['id']}")
-    assert found.json()["data"]["name"] == "kept"

@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from infra.tasks.local_cloud import scratch_cloud
 from tests.infra.ours import Journal, Make, Ours
 from tests.infra.services import write
+from tests.infra.worlds import hollow_cloud
 
 
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """An emulator on a scratch folder."""
-    with scratch_cloud(tmp_path_factory.mktemp("cloud")) as running:
-        yield running.host
+    """An emulator of the control plane alone, on a scratch folder."""
+    with hollow_cloud(tmp_path_factory.mktemp("cloud")) as emulator:
+        yield emulator.host
 
 
 @pytest.fixture
