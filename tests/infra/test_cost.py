@@ -12,8 +12,9 @@ import yaml
 
 from infra.cost import PRICES, Prices, database, instances, items, note, prices
 from infra.environment import Environment
-from infra.tasks.local_cloud import HOST_VARIABLE, scratch_cloud
+from infra.tasks.local_cloud import HOST_VARIABLE
 from tests.infra.services import declare, make_folder
+from tests.infra.worlds import hollow_cloud
 
 
 def month(environment: Environment) -> float:
@@ -122,7 +123,7 @@ def test_provision_notes_it_unless_told_not_to(tmp_path: Path) -> None:
     text = "project: acme-stg\nregion: us-central1\nservice:\n  name: orders\n"
     for name in ("stg", "local"):
         (folder / "environments" / f"{name}.yaml").write_text(text)
-    with scratch_cloud(tmp_path / "cloud") as cloud:
+    with hollow_cloud(tmp_path / "cloud") as cloud:
 
         def says(*options: str) -> bool:
             answer = subprocess.run(

@@ -19,8 +19,8 @@ from infra.environment import load
 from infra.events import Finished, Started, Status, Waited
 from infra.reporter import EventWriter
 from infra.tasks.docs import DOCS
-from infra.tasks.local_cloud import scratch_cloud
 from tests.infra.services import write
+from tests.infra.worlds import hollow_cloud
 
 SCHEMA = json.loads((DOCS / "events.schema.json").read_text("utf-8"))
 ENVIRONMENT = """\
@@ -88,7 +88,7 @@ def command(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
     (folder / "environments").mkdir()
     (folder / "pyproject.toml").touch()
     (folder / "tasks.py").write_text("from infra.tasks import namespace as namespace\n")
-    with scratch_cloud(tmp_path_factory.mktemp("cloud")) as running:
+    with hollow_cloud(tmp_path_factory.mktemp("cloud")) as running:
         made = Command(folder, running.host)
         made.declare("INFO")
         yield made

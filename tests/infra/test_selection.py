@@ -12,9 +12,9 @@ from infra.plan import Session, plan, to_converge
 from infra.resources.base import Resource
 from infra.selection import Selection, UnknownTagError, known_tags
 from infra.stack import stack
-from infra.tasks.local_cloud import scratch_cloud
 from tests.infra.ours import Ours, is_well
 from tests.infra.services import declare, write
+from tests.infra.worlds import hollow_cloud
 
 TRIGGER = {"repository": "acme/orders", "connection": "github", "branch": "^main$"}
 CHOSEN: list[tuple[str | None, str | None, set[str]]] = [
@@ -110,7 +110,7 @@ def test_an_unknown_tag_names_those_that_there_are(
 def ours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ours]:
     """A service that is provisioned, but for one API that somebody has disabled."""
     folder = write(tmp_path_factory.mktemp("service"))
-    with scratch_cloud(tmp_path_factory.mktemp("cloud")) as running:
+    with hollow_cloud(tmp_path_factory.mktemp("cloud")) as running:
         made = Ours.make(running.host, folder, "by-tags")
         assert is_well(made.provision()), made.told()
         request = service_usage_v1.DisableServiceRequest(
