@@ -1,4 +1,4 @@
-"""An emulator for each file of tests, and services to provision on it."""
+"""An emulator for all tests of a worker, and services to provision on it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +10,7 @@ from tests.infra.services import write
 from tests.infra.worlds import hollow_cloud
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """An emulator of the control plane alone, on a scratch folder."""
     with hollow_cloud(tmp_path_factory.mktemp("cloud")) as emulator:
