@@ -1,4 +1,4 @@
-"""One emulator per test module, and a project of its own for each test."""
+"""One emulator for all tests of a worker, and a project of its own for each test."""
 
 import uuid
 from collections.abc import Iterator
@@ -11,9 +11,9 @@ from tests.emulator.emulators import Emulator
 from tests.emulator.ground import Ground
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    """A running emulator that the tests of a module share."""
+    """A running emulator that the tests share."""
     emulator = Emulator(tmp_path_factory.mktemp("emulator") / "state").start()
     yield emulator
     emulator.stop()

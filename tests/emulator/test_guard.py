@@ -36,6 +36,7 @@ def test_a_web_page_is_refused_and_changes_nothing(
     emulator: Emulator, headers: dict[str, str]
 ) -> None:
     http = emulator.http()
+    emulator.forget()
     body = json.dumps({"name": "made-by-a-page"})
     # A form's or a simple request's content type, which a browser sends without asking first.
     answer = http.post(

@@ -74,6 +74,7 @@ def test_a_daemon_that_keeps_the_pipes_holds_up_nobody(bare: Ground) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of the death")
 def test_a_program_does_not_outlive_a_killed_keeper(bare: Ground) -> None:
     pids: list[str] = []
+    before = descendants(os.getpid())
     script = "echo $PPID; exec sleep 600"
 
     def on_line(_: object, line: str) -> None:
@@ -87,7 +88,7 @@ def test_a_program_does_not_outlive_a_killed_keeper(bare: Ground) -> None:
         on_line=on_line,
     )
     assert (status, len(pids)) == (137, 1)
-    assert not descendants(os.getpid())
+    assert descendants(os.getpid()) <= before
 
 
 def test_stops_are_told_or_late() -> None:
