@@ -9,6 +9,7 @@ import pytest
 from pytest_cookies.plugin import Cookies  # type: ignore[import-untyped]
 
 from tests.infra import seeds
+from tests.infra.scaffold import ten
 from tests.leftovers import pytest_configure, pytest_sessionfinish
 from tests.order import pytest_collection_modifyitems
 from tests.service import rounds
@@ -35,9 +36,10 @@ sys.dont_write_bytecode = False
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
-    """The options of the tests that run seeds."""
+    """The options of the tests that can do more than there is time for each time."""
     seeds.pytest_addoption(parser, pluginmanager)
     rounds.pytest_addoption(parser, pluginmanager)
+    ten.pytest_addoption(parser)
 
 
 def pytest_xdist_auto_num_workers() -> int:
