@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from pytest_cookies.plugin import Cookies  # type: ignore[import-untyped]
@@ -24,6 +25,7 @@ __all__ = [
     "pytest_sessionfinish",
     "pytest_xdist_auto_num_workers",
     "service",
+    "shared",
 ]
 
 # A shell that runs the tests in the background has them, and all that they start, ignore Ctrl-C.
@@ -51,9 +53,14 @@ type Bake = Callable[..., Baked]
 
 
 @pytest.fixture(scope="session")
-def baked(cookies_session: Cookies, tmp_path_factory: pytest.TempPathFactory) -> Bake:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What generated services of a worker share: virtual environments, a type checker's cache."""
+    return tmp_path_factory.mktemp("shared")
+
+
+@pytest.fixture(scope="session")
+def baked(cookies_session: Cookies, shared: Path) -> Bake:
     """Generates a service with the answers given, once for the same answers."""
-    shared = tmp_path_factory.mktemp("shared")
     done: dict[frozenset[tuple[str, str]], Baked] = {}
 
     def once(**answers: str) -> Baked:

@@ -122,9 +122,9 @@ def changed(service: Baked) -> list[str]:
 
 @pytest.mark.long
 def test_the_service_of_ten_entities_passes_all_there_is(
-    cookies: Cookies, tmp_path: Path, request: pytest.FixtureRequest
+    cookies: Cookies, shared: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    service = bake(cookies, tmp_path, entity="none")
+    service = bake(cookies, shared, entity="none")
     come_and_go(service)
     generate(service, TEN, tmp_path)
     edit_as_a_team_would(service.folder)
