@@ -34,9 +34,7 @@ def add_texts(
     with room(folder) as place:
         found = layer_texts(added, tables, folder, place)
         write_all(place, found)
-        for each in migrations(added, tables, date):
-            path = migration.write(place, folder, each)
-            found[path] = (place / path).read_text("utf-8")
+        found |= migration.write(place, folder, migrations(added, tables, date))
         return {path: text for path, text in found.items() if text != text_before(folder, path)}
 
 

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -32,16 +32,20 @@ class Migration:
     down: str = ""
 
 
-def write(room: Path, folder: Path, migration: Migration) -> str:
-    """Writes the migration in the room, a copy of the service in `folder` that has the new
-    models, and returns its path there; "" where nothing has to be done. Raises ProjectError with
-    what the service's Python said.
+def write(room: Path, folder: Path, migrations: Sequence[Migration]) -> dict[str, str]:
+    """Writes the migrations, one after the other, in the room, a copy of the service in `folder`
+    that has the new models. Returns the text of each by its path there; one with nothing to do is
+    left out. Raises ProjectError with what the service's Python said.
     """
-    done = run(room, folder, str(PROGRAM), text=json.dumps(asdict(migration)))
+    given = json.dumps([asdict(each) for each in migrations])
+    done = run(room, folder, str(PROGRAM), text=given)
     if done.returncode:
         said = "\n".join(f"  {line}" for line in done.stderr.strip().splitlines()[-LAST_LINES:])
-        raise ProjectError(f"{folder}: its Alembic can't write “{migration.message}”:\n{said}")
-    return (done.stdout.strip().splitlines() or [""])[-1]
+        listed = ", ".join(f"“{each.message}”" for each in migrations)
+        raise ProjectError(f"{folder}: its Alembic can't write {listed}:\n{said}")
+    # The service's own env.py may print too.
+    paths = [line for line in done.stdout.splitlines() if (room / line).is_file()]
+    return {path: (room / path).read_text("utf-8") for path in paths}
 
 
 def run(

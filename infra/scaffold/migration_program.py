@@ -1,7 +1,7 @@
-"""Writes one migration, in the service's own Python, by its own Alembic and db/env.py; no database.
+"""Writes migrations, in the service's own Python, by its own Alembic and db/env.py; no database.
 
 Runs in a copy of the service that has the new models. Standard library, Alembic and SQLAlchemy
-only: nothing of infra is there. Reads a JSON object, and prints the migration's path.
+only: nothing of infra is there. Reads a JSON list of objects, and prints each migration's path.
 """
 
 import hashlib
@@ -30,7 +30,6 @@ NAMED = re.compile(r"(name=op\.f\('[^']*'\))\)")
 
 def main() -> None:
     """Does it."""
-    given = json.load(sys.stdin)
     config = Config("db/alembic.ini")
     script = ScriptDirectory.from_config(config)
     environment = load_environment(config, script)
@@ -38,13 +37,17 @@ def main() -> None:
         dialect_name="postgresql",
         opts={"target_metadata": SQLModel.metadata},
     )
-    table = SQLModel.metadata.tables[given["table"]]
-    if given["step"] == "text":
-        write(script, given, [given["up"], given["down"]])
-        return
-    up, down = STEPS[given["step"]](table, given["columns"])
-    if up:
-        write(script, given, rendered(environment, context, (up, down)))
+    for given in json.load(sys.stdin):
+        if given["step"] == "text":
+            bodies = [given["up"], given["down"]]
+        else:
+            table = SQLModel.metadata.tables[given["table"]]
+            up, down = STEPS[given["step"]](table, given["columns"])
+            if not up:
+                continue
+            bodies = rendered(environment, context, (up, down))
+        # Read anew: it comes after the one that was just written.
+        write(ScriptDirectory.from_config(config), given, bodies)
 
 
 def load_environment(config: Config, script: ScriptDirectory) -> ModuleType:

@@ -140,10 +140,8 @@ def out_of_the_code(name: str, gone: Going) -> Removal:
     fresh = fresh_migrations(gone)
     texts: dict[str, str | None] = {}
     with room(folder) as place:
-        if not fresh:
-            needed = [each for each in gone.attributes if may_be_needed(each, gone)]
-            for number, each in enumerate(needed):
-                texts |= emptied(each, gone, place, number)
+        if not fresh and (empty := emptied(gone)):
+            texts |= migration.write(place, folder, empty)
         texts |= layer_texts(gone, place)
     said = f"{gone.listed} of {name}"
     if fresh:
@@ -268,20 +266,20 @@ def may_be_needed(attribute: str, gone: Going) -> bool:
     return not all("| None" in each and "server_default" not in each for each in declared)
 
 
-def emptied(attribute: str, gone: Going, place: Path, number: int) -> dict[str, str]:
-    """The migration that lets a column be empty, which nobody fills any more, if it needs one."""
-    path = migration.write(
-        place,
-        gone.existing.folder,
+def emptied(gone: Going) -> list[migration.Migration]:
+    """The migrations that let columns be empty, which nobody fills any more, where they may need
+    it."""
+    needed = [each for each in gone.attributes if may_be_needed(each, gone)]
+    return [
         migration.Migration(
             step="empty",
             table=gone.model.table,
             message=f"let the {attribute.replace('_', ' ')} of {gone.entity.words} be empty",
             date=(migration.now() + timedelta(minutes=number)).isoformat(),
             columns=(attribute,),
-        ),
-    )
-    return {path: (place / path).read_text("utf-8")} if path else {}
+        )
+        for number, attribute in enumerate(needed)
+    ]
 
 
 def columns_left(name: str, gone: Going) -> Removal:

@@ -43,18 +43,14 @@ def texts(
         new = migration.formatted(place, folder, layers.texts(entity, tables))
         changed = registered(entity, folder)
         write_all(place, changed)
-        path = migration.write(
-            place,
-            folder,
-            migration.Migration(
-                step="create",
-                table=entity.plural,
-                message=f"add {entity.words}",
-                date=date,
-                revision=revision,
-            ),
+        created = migration.Migration(
+            step="create",
+            table=entity.plural,
+            message=f"add {entity.words}",
+            date=date,
+            revision=revision,
         )
-        return new | changed | {path: (place / path).read_text("utf-8")}
+        return new | changed | migration.write(place, folder, [created])
 
 
 def registered(entity: Entity, folder: Path) -> dict[str, str]:
