@@ -74,18 +74,9 @@ class Project:
 
 
 def stop(process: subprocess.Popen[Any], seconds: float = STOP_SECONDS) -> None:
-    """Ends a process: SIGTERM, and SIGKILL for it and its children when it is still there after
-    the seconds."""
+    """Ends a process: SIGTERM, and SIGKILL when it is still there after the seconds, for it and
+    what it has started: uv would leave its program to go on without it."""
     process.terminate()
-    await_end(process, seconds)
-
-
-def await_end(process: subprocess.Popen[Any], seconds: float = STOP_SECONDS) -> None:
-    """Returns when the process, which has been told to, has ended.
-
-    One that is still there after the seconds is killed, and whatever it has started: uv would
-    leave its program to go on without it.
-    """
     try:
         process.wait(seconds)
     except subprocess.TimeoutExpired:

@@ -2,14 +2,18 @@
 
 import signal
 import subprocess
+from contextlib import suppress
 
 from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task
 
-from infra.project import Project, await_end, environment, stop
+from infra.project import Project, environment, stop
 from infra.report import say
 from infra.tasks.options import FAILED, SERVICE, Terminated, friendly, terminated_is_interrupted
+
+# As long as a server that was told by the terminal takes to end, but for requests in hand.
+TOLD_SECONDS = 3
 
 
 @task(help={"service": SERVICE})
@@ -37,10 +41,11 @@ def serve(project: Project) -> int:
     except KeyboardInterrupt as interruption:
         # uv hands on to us the Ctrl-C that the terminal has sent us already.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        if isinstance(interruption, Terminated):
-            stop(process)
-        else:
-            # The terminal has told the server too. A second signal could reach its reloader in
-            # the handler of the first, where it would wait for itself for ever.
-            await_end(process)
+        if not isinstance(interruption, Terminated):
+            # The terminal has told the server too. A second signal at once could reach its reloader
+            # in the handler of the first, where it would wait for itself for ever.
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(TOLD_SECONDS)
+        # Whoever interrupts us alone has not.
+        stop(process)
         return 0

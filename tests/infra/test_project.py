@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from infra.project import Project, ProjectError, await_end, environment, find_uv
+from infra.project import Project, ProjectError, environment, find_uv, stop
 
 
 def script(path: Path, text: str) -> Path:
@@ -72,8 +72,9 @@ def test_our_virtual_environment_does_not_leak(monkeypatch: pytest.MonkeyPatch) 
 
 # A launcher, as uv is, and a program that hears nothing.
 DEAF = """
-import subprocess, sys
-child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+import signal, subprocess, sys
+signal.signal(signal.SIGTERM, signal.SIG_IGN)  # its child inherits it
+child = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])
 print(child.pid, flush=True)
 child.wait()
 """
@@ -84,6 +85,6 @@ def test_what_does_not_end_is_killed_with_its_children() -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         child = psutil.Process(int(process.stdout.readline()))
-        await_end(process, seconds=0.1)
+        stop(process, seconds=0.1)
         child.wait(60)
     assert process.returncode != 0
